@@ -1,0 +1,90 @@
+# The developer's interface. `make help` lists it; everything else is a detail of these.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/metalplane
+
+# What is slow to build is kept outside the checkout, for every checkout of this machine.
+export UV_CACHE_DIR := $(CACHE)/uv
+export CARGO_TARGET_DIR := $(CACHE)/cargo-target
+export GOCACHE := $(CACHE)/go-build
+
+NATIVE := dpu_handler/_native.abi3.so
+NATIVE_SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find native -name '*.rs' -o -name Cargo.toml)
+STAMP := $(VENV)/.installed
+PACKAGES := provider dpu_handler bmctl sandbox compositions
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## install and build all that demo and test need (Debian packages, .venv, native module, control plane, image)
+	@sandbox/system/install
+	@$(MAKE) --silent $(STAMP)
+	@$(MAKE) --silent --output-sync=line -j2 $(NATIVE) controlplane image
+	@ln -sf "$$($(BIN)/python -m sandbox.binaries)" $(BIN)/kubectl
+
+$(STAMP): requirements.lock
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check "$$(sed -n 's/^uv==\([^ ]*\).*/uv==\1/p' requirements.lock)"
+	@$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock
+	@rm -f $(NATIVE)
+	@touch $@
+
+$(NATIVE): $(STAMP) $(NATIVE_SOURCES)
+	@echo "setup: building the native module"
+	@$(BIN)/maturin develop --quiet --release >$(VENV)/native.log 2>&1 || { cat $(VENV)/native.log; exit 1; }
+	@touch $@
+
+.PHONY: controlplane
+controlplane: $(STAMP)
+	@$(BIN)/python -m sandbox.binaries >/dev/null
+
+.PHONY: image
+image: $(STAMP)
+	@$(BIN)/python -m sandbox.images build tiny --output-dir $(CACHE)/images >/dev/null
+
+.PHONY: demo
+demo: setup ## bring a metal cloud up here, boot a server in it (SERVERS=N: N of them), and show how that went
+	@$(BIN)/python -m sandbox demo $(if $(SERVERS),--servers $(SERVERS))
+
+.PHONY: demo-down
+demo-down: ## take the demo down and leave nothing
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m sandbox down; fi
+
+.PHONY: check
+check: setup ## format, lint, types, import contracts, clippy, generated files
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy $(PACKAGES) tests
+	$(BIN)/lint-imports --no-logo
+	cargo fmt --check
+	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+	$(BIN)/python -m provider.api.generation --check
+	$(BIN)/python -m provider.composition.render --check
+
+.PHONY: test
+test: check ## all of check, and every test: unit, conformance, integration, end to end
+	cargo test --quiet --locked --workspace --exclude metalplane-native
+	$(BIN)/pytest --quiet
+
+.PHONY: generate
+generate: setup ## write again what is generated: CRDs, XRD, docs/api.md, CSI stubs, golden renders
+	$(BIN)/python -m provider.api.generation
+	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. provider/runtime/csi/csi.proto
+	$(BIN)/python -m provider.composition.render
+
+.PHONY: bench
+bench: setup ## figures, side by side in one run
+	$(BIN)/python -m tests.bench
+
+.PHONY: clean
+clean: demo-down ## remove what was built in this checkout (not the cache)
+	rm -rf $(VENV) $(NATIVE) .sandbox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,68 @@
+"""The small files beside the pool: what must outlive the target's memory and is not in the pool itself.
+
+One JSON file a volume that was ever exported: who holds it, and the generation of its last attach. Written, and synced
+to disk, *before* the target is asked for anything, so that after a crash at any point an earlier generation is never
+handed out again.
+"""
+
+import asyncio
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRecord:
+    """Who holds a volume. ``node_id`` is None between attaches; the generation only ever rises."""
+
+    lvol_uuid: str
+    generation: int
+    node_id: str | None
+    read_only: bool = False
+
+
+class ExportRecords:
+    """The records in one directory, read once and written through."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        read = (ExportRecord(**json.loads(path.read_text())) for path in sorted(directory.glob("*.json")))
+        self._known = {record.lvol_uuid: record for record in read}
+
+    def get(self, lvol_uuid: str) -> ExportRecord | None:
+        """The record of one volume, if it was ever exported."""
+        return self._known.get(lvol_uuid)
+
+    async def put(self, record: ExportRecord) -> None:
+        """Replace the record, durably."""
+        await asyncio.to_thread(write_durably, self._path(record.lvol_uuid), json.dumps(asdict(record)))
+        self._known[record.lvol_uuid] = record
+
+    def forget(self, lvol_uuid: str) -> None:
+        """The volume is gone: its UUID never comes again, so neither does its generation."""
+        self._path(lvol_uuid).unlink(missing_ok=True)
+        self._known.pop(lvol_uuid, None)
+
+    def held(self) -> list[ExportRecord]:
+        """Records of the volumes that somebody holds."""
+        return [record for record in self._known.values() if record.node_id is not None]
+
+    def _path(self, lvol_uuid: str) -> Path:
+        return self._directory / f"{lvol_uuid}.json"
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Replace a file so that after a crash it has the old content or the new one, on disk."""
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,162 @@
+"""The gRPC face: checks requests as the CSI specification demands, calls the driver, and answers in CSI's terms."""
+
+from collections.abc import Iterable
+from importlib import metadata
+from typing import Any
+
+from google.protobuf import wrappers_pb2
+
+from dpu_handler.lvol import DRIVER_NAME
+from dpu_handler.lvol.driver import Driver
+from dpu_handler.lvol.errors import InvalidRequest
+from dpu_handler.lvol.interception import Context
+from dpu_handler.lvol.volumes import SizeRange
+from provider.runtime.csi import csi_pb2, csi_pb2_grpc
+
+PARAMETER_IMAGE_SHA256 = "imageSha256"
+"""CreateVolume parameter: content of the image to clone. Images are no CSI content source, having no volume id."""
+
+_MODE = csi_pb2.VolumeCapability.AccessMode
+_SUPPORTED_MODES = frozenset({_MODE.SINGLE_NODE_WRITER, _MODE.SINGLE_NODE_READER_ONLY, _MODE.SINGLE_NODE_SINGLE_WRITER})
+_RPC = csi_pb2.ControllerServiceCapability.RPC
+_CAPABILITIES = (
+    _RPC.CREATE_DELETE_VOLUME,
+    _RPC.PUBLISH_UNPUBLISH_VOLUME,
+    _RPC.EXPAND_VOLUME,
+    _RPC.GET_CAPACITY,
+)
+
+
+class IdentityService(csi_pb2_grpc.IdentityServicer):
+    """Who the driver is and whether it is ready."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    async def GetPluginInfo(self, request: Any, context: Context) -> csi_pb2.GetPluginInfoResponse:
+        """Name and version."""
+        return csi_pb2.GetPluginInfoResponse(name=DRIVER_NAME, vendor_version=metadata.version("metalplane"))
+
+    async def GetPluginCapabilities(self, request: Any, context: Context) -> csi_pb2.GetPluginCapabilitiesResponse:
+        """A controller service, and growth of volumes that are in use."""
+        capability = csi_pb2.PluginCapability
+        service = capability(service=capability.Service(type=capability.Service.CONTROLLER_SERVICE))
+        growth = capability(volume_expansion=capability.VolumeExpansion(type=capability.VolumeExpansion.ONLINE))
+        return csi_pb2.GetPluginCapabilitiesResponse(capabilities=[service, growth])
+
+    async def Probe(self, request: Any, context: Context) -> csi_pb2.ProbeResponse:
+        """Ready once the pool is open."""
+        return csi_pb2.ProbeResponse(ready=wrappers_pb2.BoolValue(value=self._driver.ready.is_set()))
+
+
+class ControllerService(csi_pb2_grpc.ControllerServicer):
+    """Volumes and their exports."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    async def CreateVolume(
+        self, request: csi_pb2.CreateVolumeRequest, context: Context
+    ) -> csi_pb2.CreateVolumeResponse:
+        """A blank volume, or a clone of the image that the parameters name."""
+        _require(request, "name", "volume_capabilities")
+        _check_capabilities(request.volume_capabilities)
+        if request.HasField("volume_content_source"):
+            raise InvalidRequest("volume_content_source is not supported: name an image in parameter imageSha256")
+        sha256 = request.parameters.get(PARAMETER_IMAGE_SHA256)
+        volume = await self._driver.create(request.name, _size_range(request.capacity_range), sha256)
+        return csi_pb2.CreateVolumeResponse(
+            volume=csi_pb2.Volume(volume_id=volume.uuid, capacity_bytes=volume.size_bytes)
+        )
+
+    async def DeleteVolume(
+        self, request: csi_pb2.DeleteVolumeRequest, context: Context
+    ) -> csi_pb2.DeleteVolumeResponse:
+        """Delete a volume that nobody holds."""
+        _require(request, "volume_id")
+        await self._driver.delete(request.volume_id)
+        return csi_pb2.DeleteVolumeResponse()
+
+    async def ControllerPublishVolume(
+        self, request: csi_pb2.ControllerPublishVolumeRequest, context: Context
+    ) -> csi_pb2.ControllerPublishVolumeResponse:
+        """Open the volume to exactly one DPU, under a host NQN of its own."""
+        _require(request, "volume_id", "node_id", "volume_capability")
+        _check_capabilities([request.volume_capability])
+        published = await self._driver.publish(request.volume_id, request.node_id, read_only=request.readonly)
+        return csi_pb2.ControllerPublishVolumeResponse(publish_context=published)
+
+    async def ControllerUnpublishVolume(
+        self, request: csi_pb2.ControllerUnpublishVolumeRequest, context: Context
+    ) -> csi_pb2.ControllerUnpublishVolumeResponse:
+        """Close it again, and see that nobody is connected."""
+        _require(request, "volume_id")
+        await self._driver.unpublish(request.volume_id, request.node_id)
+        return csi_pb2.ControllerUnpublishVolumeResponse()
+
+    async def ControllerExpandVolume(
+        self, request: csi_pb2.ControllerExpandVolumeRequest, context: Context
+    ) -> csi_pb2.ControllerExpandVolumeResponse:
+        """Grow the volume; the server sees it by itself."""
+        _require(request, "volume_id", "capacity_range")
+        size_bytes = await self._driver.expand(request.volume_id, _size_range(request.capacity_range))
+        return csi_pb2.ControllerExpandVolumeResponse(capacity_bytes=size_bytes, node_expansion_required=False)
+
+    async def ValidateVolumeCapabilities(
+        self, request: csi_pb2.ValidateVolumeCapabilitiesRequest, context: Context
+    ) -> csi_pb2.ValidateVolumeCapabilitiesResponse:
+        """Whether the volume can be used as asked."""
+        _require(request, "volume_id", "volume_capabilities")
+        await self._driver.get(request.volume_id)
+        response = csi_pb2.ValidateVolumeCapabilitiesResponse()
+        try:
+            _check_capabilities(request.volume_capabilities)
+        except InvalidRequest as error:
+            response.message = str(error)
+        else:
+            response.confirmed.volume_capabilities.extend(request.volume_capabilities)
+        return response
+
+    async def GetCapacity(self, request: csi_pb2.GetCapacityRequest, context: Context) -> csi_pb2.GetCapacityResponse:
+        """Bytes of the pool that no volume has taken yet."""
+        store = await self._driver.room()
+        return csi_pb2.GetCapacityResponse(available_capacity=store.free_bytes)
+
+    async def ControllerGetCapabilities(
+        self, request: Any, context: Context
+    ) -> csi_pb2.ControllerGetCapabilitiesResponse:
+        """What the services above are."""
+        capability = csi_pb2.ControllerServiceCapability
+        return csi_pb2.ControllerGetCapabilitiesResponse(
+            capabilities=[capability(rpc=capability.RPC(type=type_)) for type_ in _CAPABILITIES]
+        )
+
+
+def _require(request: Any, *fields: str) -> None:
+    missing = [name for name in fields if not _is_set(request, name)]
+    if missing:
+        raise InvalidRequest(f"{type(request).__name__} lacks {', '.join(missing)}")
+
+
+def _is_set(request: Any, name: str) -> bool:
+    value = getattr(request, name)
+    return request.HasField(name) if hasattr(value, "HasField") else bool(value)
+
+
+def _check_capabilities(capabilities: Iterable[csi_pb2.VolumeCapability]) -> None:
+    # Block or mount is the node's affair: to the driver a volume is blocks either way.
+    for capability in capabilities:
+        if capability.WhichOneof("access_type") is None:
+            raise InvalidRequest("a volume capability lacks block or mount")
+        if capability.access_mode.mode not in _SUPPORTED_MODES:
+            name = _MODE.Mode.Name(capability.access_mode.mode)
+            raise InvalidRequest(f"access mode {name} is not supported: a volume has one node at a time")
+
+
+def _size_range(capacity: csi_pb2.CapacityRange) -> SizeRange:
+    required, limit = capacity.required_bytes, capacity.limit_bytes
+    if required < 0 or limit < 0:
+        raise InvalidRequest("a capacity range cannot be negative")
+    if limit and required > limit:
+        raise InvalidRequest(f"required_bytes {required} is more than limit_bytes {limit}")
+    return SizeRange(required, limit)

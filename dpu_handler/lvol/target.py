@@ -1,0 +1,140 @@
+"""SPDK's answers as values. Nothing here changes anything.
+
+Shapes: ``bdev_get_bdevs``, ``bdev_lvol_get_lvstores``, ``nvmf_get_subsystems`` as recorded from a real target.
+"""
+
+import errno
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dpu_handler.southbound import RpcRefused
+
+
+class Target(Protocol):
+    """The part of ``SpdkClient`` that the driver needs."""
+
+    async def call(
+        self, method: str, params: Mapping[str, Any] | None = None, *, timeout_s: float | None = None
+    ) -> Any:
+        """The result of one JSON-RPC request. Raises ``SouthboundError``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lvol:
+    """A logical volume or snapshot. ``parent`` is the snapshot it is a clone of; ``esnap`` its external snapshot."""
+
+    uuid: str
+    name: str
+    size_bytes: int
+    is_snapshot: bool = False
+    parent: str | None = None
+    esnap: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lvstore:
+    """An lvstore and its room, in bytes."""
+
+    uuid: str
+    name: str
+    cluster_bytes: int
+    free_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subsystem:
+    """An NVMe-oF subsystem: who may connect, what it shows, where it listens."""
+
+    nqn: str
+    hosts: frozenset[str]
+    namespace_uuids: frozenset[str]
+    listeners: frozenset[tuple[str, str]]
+    any_host: bool = False
+
+
+async def lvol(target: Target, lvstore: str, name: str) -> Lvol | None:
+    """The lvol of that name, or None."""
+    return await _lvol(target, f"{lvstore}/{name}")
+
+
+async def lvol_by_uuid(target: Target, uuid: str) -> Lvol | None:
+    """The lvol with that UUID, or None; a bdev of another kind is none either."""
+    return await _lvol(target, uuid)
+
+
+async def bdev_exists(target: Target, name: str) -> bool:
+    """Whether a bdev has that name or alias."""
+    return await _bdev(target, name) is not None
+
+
+async def lvstore(target: Target, name: str) -> Lvstore | None:
+    """The lvstore of that name, or None."""
+    for store in await target.call("bdev_lvol_get_lvstores"):
+        if store["name"] == name:
+            cluster = store["cluster_size"]
+            return Lvstore(
+                store["uuid"],
+                name,
+                cluster,
+                store["free_clusters"] * cluster,
+                store["total_data_clusters"] * cluster,
+            )
+    return None
+
+
+async def has_tcp_transport(target: Target) -> bool:
+    """Whether the NVMe-oF TCP transport was made."""
+    return any(transport["trtype"].upper() == "TCP" for transport in await target.call("nvmf_get_transports"))
+
+
+async def subsystems(target: Target) -> dict[str, Subsystem]:
+    """All NVMe subsystems by NQN (the discovery subsystem is left out)."""
+    return {
+        entry["nqn"]: Subsystem(
+            nqn=entry["nqn"],
+            hosts=frozenset(host["nqn"] for host in entry.get("hosts", ())),
+            namespace_uuids=frozenset(namespace["uuid"] for namespace in entry.get("namespaces", ())),
+            listeners=frozenset(
+                (address["traddr"], address["trsvcid"]) for address in entry.get("listen_addresses", ())
+            ),
+            any_host=entry.get("allow_any_host", False),
+        )
+        for entry in await target.call("nvmf_get_subsystems")
+        if entry.get("subtype") == "NVMe"
+    }
+
+
+async def connected_hosts(target: Target, nqn: str) -> frozenset[str]:
+    """Host NQNs with a live connection to the subsystem."""
+    controllers = await target.call("nvmf_subsystem_get_controllers", {"nqn": nqn})
+    return frozenset(controller["hostnqn"] for controller in controllers)
+
+
+async def _lvol(target: Target, name: str) -> Lvol | None:
+    bdev = await _bdev(target, name)
+    detail = None if bdev is None else bdev["driver_specific"].get("lvol")
+    if bdev is None or detail is None:
+        return None
+    alias = next(iter(bdev.get("aliases", ())), name)
+    return Lvol(
+        uuid=bdev["uuid"],
+        name=alias.rpartition("/")[2],
+        size_bytes=bdev["num_blocks"] * bdev["block_size"],
+        is_snapshot=detail["snapshot"],
+        parent=detail.get("base_snapshot"),
+        esnap=detail.get("external_snapshot_name") if detail.get("esnap_clone") else None,
+    )
+
+
+async def _bdev(target: Target, name: str) -> dict[str, Any] | None:
+    try:
+        found = await target.call("bdev_get_bdevs", {"name": name})
+    except RpcRefused as refusal:
+        if refusal.code == -errno.ENODEV:
+            return None
+        raise
+    bdev: dict[str, Any] = found[0]
+    return bdev

@@ -1,0 +1,89 @@
+"""An SPDK target's JSON-RPC, over its Unix socket.
+
+The target polls its socket every 4 ms, so a request costs 8 ms however it is made: what counts is the number of round
+trips. Calls that are awaited together (``asyncio.gather``) leave in one write and are executed in one poll.
+"""
+
+import errno
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+from dpu_handler import _native
+from dpu_handler.southbound.connection import RequestTracer, request
+from dpu_handler.southbound.errors import Malformed, RpcRefused
+
+_TIMEOUT_S = 10.0
+_MISSING = (-errno.ENODEV, -32602, -32603)
+"""Codes for a missing bdev (-19) and a missing vhost controller (-32602 or -32603, both "No such device")."""
+
+
+class SpdkClient:
+    """One persistent connection to one target; made with the first request, and anew after a loss."""
+
+    def __init__(
+        self, socket_path: str | PathLike[str], *, tracer: RequestTracer | None = None, timeout_s: float = _TIMEOUT_S
+    ) -> None:
+        self._connection = _native.SpdkConnection(socket_path)
+        self._tracer = tracer
+        self._timeout_s = timeout_s
+
+    async def call(
+        self, method: str, params: Mapping[str, Any] | None = None, *, timeout_s: float | None = None
+    ) -> Any:
+        """The result of one request. Raises ``SouthboundError``; never repeats a request."""
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        return await request(
+            self._connection,
+            lambda request_id: self._connection.call(request_id, method, params, limit_s),
+            system="spdk",
+            method=method,
+            timeout_s=limit_s,
+            tracer=self._tracer,
+        )
+
+    async def bdevs(self) -> list[dict[str, Any]]:
+        """All bdevs (``bdev_get_bdevs``)."""
+        found: list[dict[str, Any]] = await self.call("bdev_get_bdevs")
+        return found
+
+    async def nvme_controllers(self) -> list[dict[str, Any]]:
+        """All NVMe controllers, with their host NQNs (``bdev_nvme_get_controllers``)."""
+        found: list[dict[str, Any]] = await self.call("bdev_nvme_get_controllers")
+        return found
+
+    async def vhost_controllers(self) -> list[dict[str, Any]]:
+        """All vhost controllers with their sessions (``vhost_get_controllers``)."""
+        found: list[dict[str, Any]] = await self.call("vhost_get_controllers")
+        return found
+
+    async def attach_nvme(self, params: Mapping[str, Any]) -> list[str]:
+        """Attach a controller (``bdev_nvme_attach_controller``); the names of its bdevs.
+
+        Raises ``Malformed`` where the target says yes and names none: an older controller of that process still holds
+        the namespace's UUID, and this one shows nothing.
+        """
+        names: list[str] = await self.call("bdev_nvme_attach_controller", params, timeout_s=30.0)
+        if not names:
+            raise Malformed("bdev_nvme_attach_controller", "the target attached no bdev: an older controller holds it")
+        return names
+
+    async def delete_vhost_controller(self, name: str) -> None:
+        """Delete a vhost controller that nobody is connected to; a missing one is fine.
+
+        Its sessions are looked at first: with a peer connected the target never answers, and still deletes later.
+        Raises ``RpcRefused`` (EBUSY) while somebody is connected.
+        """
+        try:
+            (controller,) = await self.call("vhost_get_controllers", {"name": name})
+        except RpcRefused as refusal:
+            if refusal.code in _MISSING:
+                return
+            raise
+        if controller.get("sessions"):
+            raise RpcRefused(-errno.EBUSY, f"the server is still connected to {name}", "vhost_delete_controller")
+        await self.call("vhost_delete_controller", {"ctrlr": name})
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()

@@ -1,0 +1,28 @@
+"""``InstanceType``: a flavor of server that tenants ask for by name."""
+
+from typing import Any
+
+from pydantic import Field
+
+from provider.api.meta import ObjectMeta
+from provider.api.schema import ApiModel, LabelSelector, Quantity
+
+
+class InstanceTypeSpec(ApiModel):
+    """What a server must be to count as this type. Machines keep what they were made with."""
+
+    cpus: int = Field(ge=1, description="CPUs that the server must have at least.")
+    memory: Quantity = Field(description="Memory that the server must have at least.")
+    server_selector: LabelSelector | None = Field(default=None, description="Labels that the server must have.")
+
+
+class InstanceType(ApiModel):
+    """A flavor of server."""
+
+    metadata: ObjectMeta
+    spec: InstanceTypeSpec
+
+    @classmethod
+    def parse(cls, obj: dict[str, Any]) -> "InstanceType":
+        """The model of an object as the API server sends it."""
+        return cls.model_validate(obj)

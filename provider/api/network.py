@@ -1,0 +1,39 @@
+"""``Network``: a tenant network, one VLAN of the DPUs' Open vSwitch."""
+
+from typing import Any
+
+from pydantic import Field
+
+from provider.api.meta import ObjectMeta
+from provider.api.schema import ApiModel, IpAddress, Subnet
+
+
+class NetworkSpec(ApiModel):
+    """The network and who may join it."""
+
+    vlan: int = Field(ge=1, le=4094, description="VLAN tag (IEEE 802.1Q).")
+    subnet: Subnet = Field(description="Subnet of the machines' addresses, such as 10.20.0.0/24.")
+    gateway: IpAddress | None = Field(default=None, description="Default gateway that machines are told.")
+    name_servers: list[IpAddress] = Field(
+        default_factory=list, max_length=8, description="DNS servers that machines are told."
+    )
+    mtu: int = Field(default=1500, ge=576, le=9216, description="Largest packet, in bytes.")
+    allowed_namespaces: list[str] = Field(
+        default_factory=list, max_length=256, description="Namespaces whose machines may join; '*' is any."
+    )
+
+
+class Network(ApiModel):
+    """A tenant network."""
+
+    metadata: ObjectMeta
+    spec: NetworkSpec
+
+    @classmethod
+    def parse(cls, obj: dict[str, Any]) -> "Network":
+        """The model of an object as the API server sends it."""
+        return cls.model_validate(obj)
+
+    def allows(self, namespace: str) -> bool:
+        """Whether machines of ``namespace`` may join the network."""
+        return "*" in self.spec.allowed_namespaces or namespace in self.spec.allowed_namespaces

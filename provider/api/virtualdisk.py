@@ -1,0 +1,90 @@
+"""``VirtualDisk``: one volume, or the cloud-init seed, shown to one server as a PCIe disk."""
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from provider.api.managed import ManagedSpec, ManagedStatus, Reference, Selector
+from provider.api.meta import ObjectMeta
+from provider.api.schema import API_MODEL_CONFIG, ApiModel, LocalSecretReference, cel, validations
+
+DiskBus = Literal["virtio-blk"]
+
+
+class SeedParameters(ApiModel):
+    """The content of a cloud-init NoCloud seed disk. Its network part comes from the machine's VirtualNICs."""
+
+    hostname: str = Field(max_length=63, description="Name that the operating system gives itself.")
+    ssh_authorized_keys: list[str] = Field(default_factory=list, description="Public SSH keys of the default user.")
+    user_data_secret_ref: LocalSecretReference | None = Field(
+        default=None, description="Secret of this namespace whose key userData holds cloud-init user data."
+    )
+
+
+class VirtualDiskParameters(ApiModel):
+    """Which volume, where."""
+
+    model_config = ConfigDict(
+        **API_MODEL_CONFIG,
+        json_schema_extra=validations(
+            cel(
+                "has(self.serverClaimRef) || has(self.serverClaimSelector)",
+                "give serverClaimRef (a name) or serverClaimSelector (how to find it)",
+            ),
+            cel(
+                "(has(self.volumeRef) || has(self.volumeSelector)) != has(self.seed)",
+                "give either a volume (volumeRef or volumeSelector) or a seed, not both and not neither",
+            ),
+            cel("self.slot == oldSelf.slot", "slot is immutable: unplug the disk and plug it elsewhere"),
+        ),
+    )
+
+    server_claim_ref: Reference | None = Field(default=None, description="ServerClaim that holds the server.")
+    server_claim_selector: Selector | None = Field(default=None, description="How to find the ServerClaim.")
+    volume_ref: Reference | None = Field(default=None, description="Volume to show.")
+    volume_selector: Selector | None = Field(default=None, description="How to find the Volume.")
+    seed: SeedParameters | None = Field(default=None, description="A cloud-init seed to show instead of a volume.")
+    slot: int = Field(ge=1, le=32, description="PCIe slot of the disk; the boot disk sits in slot 1.")
+    boot_index: int | None = Field(
+        default=None, ge=1, description="Place in the firmware's boot order; without one it is not booted from."
+    )
+    bus: DiskBus = Field(default="virtio-blk", description="What the disk looks like to the server.")
+    read_only: bool = Field(default=False, description="Whether the server may only read.")
+
+
+class VirtualDiskSpec(ManagedSpec):
+    """Desired disk."""
+
+    for_provider: VirtualDiskParameters = Field(description="Which volume, where.")
+
+
+class VirtualDiskObservation(ApiModel):
+    """The disk as the DPU of the server reports it."""
+
+    server_name: str | None = Field(default=None, description="Server that the disk is shown to.")
+    dpu_name: str | None = Field(default=None, description="DPU that shows it.")
+    volume_attachment: str | None = Field(default=None, description="VolumeAttachment that records the hold.")
+    emulated_disk: str | None = Field(default=None, description="EmulatedDisk in the DPU's namespace.")
+    slot: int | None = Field(default=None, description="PCIe slot that the disk is plugged into.")
+    bdev: str | None = Field(default=None, description="SPDK bdev behind the disk.")
+    serial: str | None = Field(default=None, description="Serial number that the operating system sees.")
+    size_bytes: int | None = Field(default=None, description="Size that the operating system sees, in bytes.")
+
+
+class VirtualDiskStatus(ManagedStatus):
+    """Observed disk."""
+
+    at_provider: VirtualDiskObservation = Field(default=VirtualDiskObservation(), description="What was seen.")
+
+
+class VirtualDisk(ApiModel):
+    """A PCIe disk of a server, emulated by its DPU."""
+
+    metadata: ObjectMeta
+    spec: VirtualDiskSpec
+    status: VirtualDiskStatus = VirtualDiskStatus()
+
+    @classmethod
+    def parse(cls, obj: dict[str, Any]) -> "VirtualDisk":
+        """The model of an object as the API server sends it."""
+        return cls.model_validate(obj)

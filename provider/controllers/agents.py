@@ -1,0 +1,108 @@
+"""Which DPUs' agents are alive, told from their Leases; and the CSINode entries that the Leases stand for.
+
+An agent that is away cannot say that its devices are well: Ready of the VirtualDisks and VirtualNICs on its DPU becomes
+Unknown. Their own controllers say so (two writers of one condition would fight); this one sees to it that they look
+when an agent falls silent and when it is back.
+"""
+
+from collections.abc import Sequence
+
+from provider.api.names import AGENT_LEASE, ANNOTATION_NODE_ID, DPU_NAMESPACE_PREFIX, dpu_namespace
+from provider.api.registry import CSINODE, EMULATEDDISK, EMULATEDNIC, LEASE, NODE, VIRTUALDISK, VIRTUALNIC
+from provider.controllers.routes import nobody
+from provider.runtime.context import Runtime
+from provider.runtime.controller import Json, Key, Outcome, RequeueAfter, Settled, Watch
+from provider.runtime.lease import LeaseFreshness
+
+_DEVICES = (VIRTUALDISK, VIRTUALNIC)
+_EMULATED = (EMULATEDDISK, EMULATEDNIC)
+_CHECK_AGAIN_S = 0.2
+_LOOK = "look at its process and its network"
+
+
+class Agents:
+    """Whether the agent of a DPU is away. Shared by the controllers that depend on agents."""
+
+    def __init__(self, runtime: Runtime, freshness: LeaseFreshness | None = None) -> None:
+        self._cache = runtime.cache
+        self._freshness = freshness or LeaseFreshness()
+
+    def remaining_s(self, lease: Json) -> float:
+        """Seconds for which the agent may still be believed."""
+        return self._freshness.remaining_s(lease)
+
+    def lost(self, dpu_name: str) -> str | None:
+        """Why nobody knows how the DPU's devices are; None while its agent is alive, or was never there."""
+        namespace = dpu_namespace(dpu_name)
+        lease = self._cache.get(LEASE, Key(namespace, AGENT_LEASE))
+        if lease is None:
+            return self._without_lease(dpu_name, namespace)
+        if self.remaining_s(lease) > 0:
+            return None
+        renewed = lease.get("spec", {}).get("renewTime", "an unknown time")
+        return f"the agent of DPU {dpu_name} has not been heard of since {renewed}: {_LOOK}"
+
+    def _without_lease(self, dpu_name: str, namespace: str) -> str | None:
+        """Who has reported on a device was there, and is not known to be there still."""
+        devices = [device for resource in _EMULATED for device in self._cache.list(resource, namespace)]
+        if not any(device.get("status") for device in devices):
+            return None
+        return f"the agent of DPU {dpu_name} has no Lease {namespace}/{AGENT_LEASE} any more: {_LOOK}"
+
+
+class AgentLiveness:
+    """Reconciles the Leases named ``agent`` of the DPUs' namespaces."""
+
+    name = "metalplane-agent-liveness"
+    resource = LEASE
+    workers = 2
+
+    def __init__(self, runtime: Runtime, agents: Agents, drivers: Sequence[str]) -> None:
+        self._runtime = runtime
+        self._agents = agents
+        self._drivers = sorted(drivers)
+        self._known: dict[str, tuple[bool, str | None]] = {}
+        self.watches: Sequence[Watch] = [
+            Watch(NODE, self._lease_of_node),
+            Watch(CSINODE, self._lease_of_node),
+            *(Watch(resource, nobody) for resource in _DEVICES),
+        ]
+
+    async def reconcile(self, key: Key) -> Outcome:
+        """Notice that one agent is lost or back, and look again when its Lease would run out."""
+        if key.name != AGENT_LEASE or not (key.namespace or "").startswith(DPU_NAMESPACE_PREFIX):
+            return Settled()
+        lease = self._runtime.cache.get(LEASE, key)
+        dpu_name = (key.namespace or "").removeprefix(DPU_NAMESPACE_PREFIX)
+        if lease is not None:
+            await self._register(dpu_name, lease)
+        # By its UID too: a device may have been looked at while there was no Lease, and nobody told us of that.
+        known = (self._agents.lost(dpu_name) is not None, lease["metadata"]["uid"] if lease else None)
+        if self._known.get(dpu_name) != known:
+            self._known[dpu_name] = known
+            self._look_at_devices(dpu_name)
+        remaining_s = self._agents.remaining_s(lease) if lease else 0.0
+        return RequeueAfter(remaining_s + _CHECK_AGAIN_S) if remaining_s > 0 else Settled()
+
+    def _look_at_devices(self, dpu_name: str) -> None:
+        for resource in _DEVICES:
+            for device in self._runtime.cache.list(resource):
+                if device.get("status", {}).get("atProvider", {}).get("dpuName") == dpu_name:
+                    self._runtime.cache.touch(resource, Key.of(device))
+
+    async def _register(self, dpu_name: str, lease: Json) -> None:
+        """The CSINode entry of the DPU, under the Node that the cluster has for it."""
+        node = self._runtime.cache.get(NODE, Key(None, dpu_name))
+        node_id = lease["metadata"].get("annotations", {}).get(ANNOTATION_NODE_ID)
+        if node is None or not node_id or not self._drivers:
+            return
+        owner = {"apiVersion": "v1", "kind": "Node", "name": dpu_name, "uid": node["metadata"]["uid"]}
+        body: Json = {
+            "metadata": {"name": dpu_name, "ownerReferences": [owner]},
+            "spec": {"drivers": [{"name": driver, "nodeID": node_id} for driver in self._drivers]},
+        }
+        current = self._runtime.cache.get(CSINODE, Key(None, dpu_name))
+        await self._runtime.client.apply(CSINODE, body, field_manager=self.name, current=current)
+
+    def _lease_of_node(self, node: Json) -> list[Key]:
+        return [Key(dpu_namespace(node["metadata"]["name"]), AGENT_LEASE)]

@@ -1,0 +1,42 @@
+"""The servers of the cache as models, parsed once for each version."""
+
+from collections.abc import Sequence
+
+from provider.api.registry import SERVER
+from provider.api.server import Server
+from provider.api.serverclaim import ServerClaim
+from provider.runtime.cache import Cache
+from provider.runtime.controller import Json
+
+
+class Inventory:
+    """Reads only; shared by all controllers."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._parsed: dict[str, Server] = {}
+
+    def all(self) -> Sequence[Server]:
+        """Every server."""
+        servers = [self._parse(raw) for raw in self._cache.list(SERVER)]
+        if len(self._parsed) > 2 * len(servers) + 16:
+            self._parsed = {server.metadata.uid: server for server in servers}
+        return servers
+
+    def concerning(self, claim: ServerClaim | None) -> Sequence[Server]:
+        """Servers that say they are held by the claim, and the one that the claim names."""
+        if claim is None:
+            return ()
+        named = claim.status.at_provider.server_name
+        return [
+            self._parse(raw)
+            for raw in self._cache.list(SERVER)
+            if raw["metadata"]["name"] == named or (raw["spec"].get("claimRef") or {}).get("uid") == claim.metadata.uid
+        ]
+
+    def _parse(self, raw: Json) -> Server:
+        uid, version = raw["metadata"]["uid"], raw["metadata"]["resourceVersion"]
+        known = self._parsed.get(uid)
+        if known is None or known.metadata.resource_version != version:
+            known = self._parsed[uid] = Server.parse(raw)
+        return known

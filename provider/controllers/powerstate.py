@@ -1,0 +1,152 @@
+"""PowerStates: one server's power, through its BMC."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from provider.api.conditions import READY, Condition, find, is_true
+from provider.api.emulateddisk import EmulatedDisk
+from provider.api.names import LABEL_MACHINE_UID
+from provider.api.powerstate import PowerState
+from provider.api.providerconfig import ClusterProviderConfig
+from provider.api.registry import (
+    BAREMETALMACHINE,
+    CLUSTERPROVIDERCONFIG,
+    EMULATEDDISK,
+    POWERSTATE,
+    SERVER,
+    SERVERCLAIM,
+    VIRTUALDISK,
+    VIRTUALNIC,
+)
+from provider.controllers.kind import ObjectKind
+from provider.controllers.powercommand import command
+from provider.controllers.powerreading import PowerReadings
+from provider.controllers.references import ReferenceField
+from provider.controllers.routes import Routes, nobody
+from provider.controllers.surroundings import Surroundings
+from provider.execution.errors import PowerActionFailed
+from provider.planning.action import Action, BootFromDisk, SwitchPower
+from provider.planning.powerstate import Fault, PowerPlan, World, plan
+from provider.planning.tenancy import Hold
+from provider.runtime.context import Runtime
+from provider.runtime.controller import Json, Key, Watch
+
+_DEVICES = (VIRTUALDISK, VIRTUALNIC)
+_DEFAULT_POLL_S = 60.0
+
+
+class PowerStateKind(ObjectKind[PowerState]):
+    """The external resource is the server's power; it is always there, and only ever switched."""
+
+    resource = POWERSTATE
+    references: tuple[ReferenceField, ...] = (ReferenceField("serverClaim", SERVERCLAIM),)
+    workers = 8
+
+    def __init__(self, runtime: Runtime, surroundings: Surroundings, readings: PowerReadings) -> None:
+        super().__init__(runtime)
+        self._surroundings = surroundings
+        self._readings = readings
+        self._generations: dict[Key, int] = {}
+        routes = Routes(runtime.cache, POWERSTATE)
+        self.watches = [
+            # EmulatedDisks tell at once when the server lets go of its disks: its power may be gone.
+            *routes.by_machine(SERVERCLAIM, *_DEVICES, EMULATEDDISK),
+            Watch(SERVER, routes.by_server),
+            Watch(BAREMETALMACHINE, nobody),
+            Watch(CLUSTERPROVIDERCONFIG, nobody),
+        ]
+
+    def parse(self, raw: Json) -> PowerState:
+        """The model of an object."""
+        return PowerState.parse(raw)
+
+    async def observe(self, obj: PowerState) -> World:
+        """Hold, power, and the devices that a start has to wait for."""
+        hold = self._surroundings.hold(obj.metadata, obj.spec.for_provider.server_claim_ref)
+        now, poll_s = self._runtime.clock(), self._poll_interval_s(obj)
+        if not isinstance(hold, Hold):
+            return World(obj, hold, now, poll_interval_s=poll_s)
+        shown = self._boot_disk_is_shown(hold)  # before the power is read, which may take a while
+        answer = await self._readings.read(hold.server, fresh=self._must_be_fresh(obj))
+        self._generations[_key(obj)] = obj.metadata.generation
+        pending = tuple(self._pending(obj, hold))
+        world = World(obj, hold, now, pending=pending, boot_disk_shown=shown, poll_interval_s=poll_s)
+        return replace(world, fault=answer) if isinstance(answer, Fault) else replace(world, reading=answer)
+
+    def plan(self, world: World) -> PowerPlan:
+        """What to do about it."""
+        return plan(world)
+
+    async def carry_out(self, action: Action, obj: PowerState) -> None:
+        """Send one command; the proof that the server is ours is made again right before it."""
+        assert isinstance(action, SwitchPower | BootFromDisk)
+        hold = self._surroundings.hold(obj.metadata, obj.spec.for_provider.server_claim_ref)
+        if not isinstance(hold, Hold):
+            subject = f"the server of PowerState {obj.metadata.name}"
+            raise PowerActionFailed("switch the power of", subject=subject, cause=hold.message)
+        await command(self._runtime, self._readings, hold.server, action)
+
+    def forget(self, key: Key) -> None:
+        """Let go of what was kept for an object that is gone."""
+        self._generations.pop(key, None)
+
+    def _must_be_fresh(self, obj: PowerState) -> bool:
+        if obj.metadata.deleting or obj.status.at_provider.transition is not None:
+            return True
+        if self._generations.get(_key(obj)) != obj.metadata.generation:
+            return True
+        return obj.status.at_provider.state == "On" and self._disks_are_let_go(obj)
+
+    def _disks_are_let_go(self, obj: PowerState) -> bool:
+        """Whether the server has closed a disk that it had open, as it does when its power goes."""
+        machine = {LABEL_MACHINE_UID: obj.metadata.controller_uid or ""}
+        devices = self._cache.list(EMULATEDDISK, None, machine)
+        return any(device.get("status", {}).get("sessions") == 0 for device in devices)
+
+    def _boot_disk_is_shown(self, hold: Hold) -> bool:
+        devices = self._cache.list(EMULATEDDISK, None, {LABEL_MACHINE_UID: hold.machine.uid})
+        specs = [EmulatedDisk.parse(device).spec for device in devices]
+        return any(spec.boot_index and spec.claim_uid == hold.claim.metadata.uid for spec in specs)
+
+    def _pending(self, obj: PowerState, hold: Hold) -> Iterable[str]:
+        """Devices that are not ready, or not even there: the claim and the machine say how many there will be."""
+        wanted = hold.claim.spec.for_provider
+        for resource, count in ((VIRTUALDISK, wanted.disks), (VIRTUALNIC, wanted.nics)):
+            present = self._surroundings.siblings(obj.metadata, resource)
+            missing = self._composed(hold, resource.kind) - {device["metadata"]["name"] for device in present}
+            yield from (f"{resource.kind} {name} (not there yet)" for name in sorted(missing))
+            if not missing and len(present) < count:
+                yield f"{count - len(present)} more of kind {resource.kind}"
+            for device in present:
+                if why := _unready(device):
+                    yield f"{resource.kind} {device['metadata']['name']} ({why})"
+
+    def _composed(self, hold: Hold, kind: str) -> set[str]:
+        """Names of the machine's children of a kind; an engine writes them down before it makes the children."""
+        machine = self._cache.get(BAREMETALMACHINE, Key(hold.machine.namespace, hold.machine.name))
+        references = (machine or {}).get("spec", {}).get("crossplane", {}).get("resourceRefs", ())
+        return {reference["name"] for reference in references if reference["kind"] == kind}
+
+    def _poll_interval_s(self, obj: PowerState) -> float:
+        raw = self._cache.get(CLUSTERPROVIDERCONFIG, Key(None, obj.spec.provider_config_ref.name))
+        return _DEFAULT_POLL_S if raw is None else ClusterProviderConfig.parse(raw).spec.power_poll_interval_seconds
+
+
+def _key(obj: PowerState) -> Key:
+    return Key(obj.metadata.namespace, obj.metadata.name)
+
+
+def _unready(device: Json) -> str | None:
+    """Why a device is not ready for its present generation.
+
+    One that is being taken away is waited for as well: of a machine that is deleted the devices may be told first, and
+    a server must not be started because the last of them has lost its say.
+    """
+    metadata = device["metadata"]
+    if metadata.get("deletionTimestamp"):
+        return "being taken away"
+    conditions = [Condition.model_validate(entry) for entry in device.get("status", {}).get("conditions", ())]
+    if is_true(conditions, READY, generation=metadata["generation"]):
+        return None
+    condition = find(conditions, READY)
+    return condition.reason if condition is not None and condition.status != "True" else "not seen yet"

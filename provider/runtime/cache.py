@@ -1,0 +1,157 @@
+"""Every watched object as last seen, and the one place from which changes are announced.
+
+Level-triggered: readers get what is, never what happened. Writers are the watch streams, full lists (which also find
+what a stream missed), and our own writes, so that a reconcile sees what the one before it wrote. Which of two versions
+is newer is decided by ``metadata.resourceVersion``, which Kubernetes 1.35 and later promise to be comparable integers
+within one kind (KEP-5504).
+
+Objects are shared: a reader must not change them.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from provider.api.registry import ResourceType
+from provider.runtime.controller import Json, Key
+
+Listener = Callable[[ResourceType, Json], None]
+Objects = list[Json]
+_GRAVES = 8192
+
+
+class Cache:
+    """Objects by kind and key. Only the kinds it was told to ``track`` are kept; the rest pass unnoticed."""
+
+    def __init__(self) -> None:
+        self._objects: dict[ResourceType, dict[Key, Json]] = {}
+        self._owned: dict[ResourceType, dict[str, set[Key]]] = {}
+        self._graves: OrderedDict[str, None] = OrderedDict()
+        self._listeners: list[Listener] = []
+
+    def track(self, rt: ResourceType) -> None:
+        """Keep objects of this kind from now on."""
+        self._objects.setdefault(rt, {})
+        self._owned.setdefault(rt, {})
+
+    def tracks(self, rt: ResourceType) -> bool:
+        """Whether objects of this kind are kept."""
+        return rt in self._objects
+
+    def subscribe(self, listener: Listener) -> None:
+        """Call ``listener`` with each object that is new, changed or gone (then with its last known state)."""
+        self._listeners.append(listener)
+
+    def get(self, rt: ResourceType, key: Key) -> Json | None:
+        """The object, or None if there is none as far as we know."""
+        return self._kind(rt).get(key)
+
+    def list(self, rt: ResourceType, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> Objects:
+        """All objects of a kind, in one namespace and with all of ``labels`` where given; in order of their keys."""
+        wanted = (labels or {}).items()
+        found = [
+            (key, obj)
+            for key, obj in self._kind(rt).items()
+            if (namespace is None or key.namespace == namespace)
+            and (not wanted or wanted <= obj["metadata"].get("labels", {}).items())
+        ]
+        found.sort(key=lambda entry: (entry[0].namespace or "", entry[0].name))
+        return [obj for _, obj in found]
+
+    def by_owner(self, rt: ResourceType, owner_uid: str) -> Objects:
+        """Objects of a kind that have an owner reference to that UID."""
+        self._kind(rt)
+        keys = self._owned[rt].get(owner_uid, set())
+        return [self._objects[rt][key] for key in sorted(keys, key=lambda key: (key.namespace or "", key.name))]
+
+    def observe(self, rt: ResourceType, obj: Json) -> None:
+        """Take in an object as a stream, a list or a write returned it. Older than what is known: ignored."""
+        if rt not in self._objects:
+            return
+        metadata = obj["metadata"]
+        if metadata["uid"] in self._graves:
+            return
+        if "deletionTimestamp" in metadata and not _finalizers(obj):
+            # The answer to lifting the last finalizer; the object is gone with it.
+            self.forget(rt, obj)
+            return
+        key = Key.of(obj)
+        known = self._objects[rt].get(key)
+        if known is not None and _version(known) >= _version(obj):
+            return
+        self._put(rt, key, obj)
+        self._announce(rt, obj)
+
+    def forget(self, rt: ResourceType, obj: Json) -> None:
+        """Take in that an object is gone. A namesake with another UID stays."""
+        if rt not in self._objects:
+            return
+        uid = obj["metadata"]["uid"]
+        self._bury(uid)
+        key = Key.of(obj)
+        known = self._objects[rt].get(key)
+        if known is None or known["metadata"]["uid"] != uid:
+            return
+        self._drop(rt, key)
+        self._announce(rt, obj)
+
+    def touch(self, rt: ResourceType, key: Key) -> None:
+        """Announce an object that has not changed, because something that it depends on has (a DPU fell silent)."""
+        known = self._kind(rt).get(key)
+        if known is not None:
+            self._announce(rt, known)
+
+    def replace(self, rt: ResourceType, objects: Iterable[Json], resource_version: str, namespace: str | None) -> None:
+        """Take in a full list of one kind (of one namespace, if given) that was consistent at ``resource_version``."""
+        listed: set[Key] = set()
+        for obj in objects:
+            listed.add(Key.of(obj))
+            self.observe(rt, obj)
+        as_of = int(resource_version)
+        for key, known in list(self._kind(rt).items()):
+            in_scope = namespace is None or key.namespace == namespace
+            if in_scope and key not in listed and _version(known) <= as_of:
+                self.forget(rt, known)
+
+    def _kind(self, rt: ResourceType) -> dict[Key, Json]:
+        try:
+            return self._objects[rt]
+        except KeyError:
+            raise LookupError(f"{rt.kind} is not watched: add it to a controller's watches") from None
+
+    def _put(self, rt: ResourceType, key: Key, obj: Json) -> None:
+        self._drop(rt, key)
+        self._objects[rt][key] = obj
+        for uid in _owner_uids(obj):
+            self._owned[rt].setdefault(uid, set()).add(key)
+
+    def _drop(self, rt: ResourceType, key: Key) -> None:
+        known = self._objects[rt].pop(key, None)
+        for uid in _owner_uids(known) if known is not None else ():
+            keys = self._owned[rt][uid]
+            keys.discard(key)
+            if not keys:
+                del self._owned[rt][uid]
+
+    def _bury(self, uid: str) -> None:
+        # A write's answer may arrive after the stream's word that the object is gone; it must not rise again.
+        self._graves[uid] = None
+        if len(self._graves) > _GRAVES:
+            self._graves.popitem(last=False)
+
+    def _announce(self, rt: ResourceType, obj: Json) -> None:
+        for listener in self._listeners:
+            listener(rt, obj)
+
+
+def _finalizers(obj: Json) -> list[Any]:
+    """What keeps an object that is deleted. A Namespace has finalizers in its spec as well (NamespaceSpec, core/v1)."""
+    return [*obj["metadata"].get("finalizers", ()), *obj.get("spec", {}).get("finalizers", ())]
+
+
+def _version(obj: Json) -> int:
+    return int(obj["metadata"]["resourceVersion"])
+
+
+def _owner_uids(obj: Mapping[str, Any]) -> set[str]:
+    return {owner["uid"] for owner in obj["metadata"].get("ownerReferences", ())}

@@ -1,0 +1,119 @@
+"""``python -m sandbox``: the sandbox of this checkout, and the SPDK stand-in alone."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from sandbox.paths import SOURCE
+
+SPDK = "spdk"
+MOST_SERVERS = 16
+
+
+def main() -> int:
+    # The stand-in has its own options and is started often: nothing else is imported for it.
+    if sys.argv[1:2] == [SPDK]:
+        from sandbox.spdk.cli import main as spdk_main
+
+        return spdk_main(sys.argv[2:])
+    from sandbox.errors import SandboxError
+    from sandbox.images import ImageError
+
+    arguments = _parser().parse_args()
+    try:
+        status: int = arguments.run(arguments)
+    except (SandboxError, ImageError) as error:
+        print(f"sandbox: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("sandbox: stopped waiting; what runs goes on running", file=sys.stderr)
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox",
+        description="A whole metal cloud on this machine.",
+        epilog=f"`{SPDK} --socket PATH --dir DIR [--fast]` runs the SPDK stand-in alone.",
+    )
+    parser.add_argument("--dir", type=Path, default=SOURCE, help="directory it belongs to (default: this checkout)")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    up = commands.add_parser("up", help="bring it up; what runs already is left alone")
+    _add_size(up)
+    up.set_defaults(run=_up)
+    down = commands.add_parser("down", help="take it down and leave nothing but logs and traces")
+    down.set_defaults(run=_down)
+    status = commands.add_parser("status", help="show its processes and its cluster")
+    status.add_argument("-o", "--output", choices=["table", "json"], default="table")
+    status.set_defaults(run=_status)
+    execute = commands.add_parser("exec", help="run a command where a tenant's client sits")
+    execute.add_argument("command", nargs="+", metavar="-- COMMAND")
+    execute.set_defaults(run=_exec)
+    demo = commands.add_parser("demo", help="bring it up, boot its servers, and show how that went")
+    _add_size(demo)
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _add_size(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--servers",
+        type=_number_of_servers,
+        metavar="N",
+        help=f"servers, each with a DPU of its own: 1 to {MOST_SERVERS} (default: those that are up, or 1)",
+    )
+
+
+def _number_of_servers(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= MOST_SERVERS:
+        raise argparse.ArgumentTypeError(f"{number} is not between 1 and {MOST_SERVERS}")
+    return number
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    from sandbox.cloud import Cloud
+
+    cloud = Cloud(arguments.dir, servers=arguments.servers, progress=_say)
+    cloud.up()
+    _say(f"kubeconfig: {cloud.layout.kubeconfig}")
+    return 0
+
+
+def _down(arguments: argparse.Namespace) -> int:
+    from sandbox.cloud import Cloud
+
+    Cloud(arguments.dir).down()
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from sandbox.status import read, render
+
+    report = read(arguments.dir)
+    _say(json.dumps(report, indent=2) if arguments.output == "json" else render(report))
+    return 0 if report["up"] else 1
+
+
+def _exec(arguments: argparse.Namespace) -> int:
+    from sandbox.cloud import Cloud
+
+    command = Cloud(arguments.dir).tenant_command(arguments.command)
+    os.execvp(command[0], command)  # noqa: S606 - the command is the user's own
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from sandbox.demo import run
+
+    return run(arguments.dir, arguments.servers)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""A whole metal cloud that belongs to a directory: brought up, looked at, taken down.
+
+    with no cluster      control plane, Open vSwitch, SPDK targets, CSI driver, chassis, BMCs, function: all at once
+    then                 CRDs, inventory and identities go in; the bridge gets its cables
+    with the cluster     kube-controller-manager, the provider, the agents
+
+Coming up is idempotent: what runs by the right command line is left alone. A sandbox does not outlive its machine, so
+after a reboot it begins anew.
+"""
+
+import json
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from provider.api.generation import crds
+from provider.api.names import INSTALLATION_NAMESPACE, dpu_namespace, dpu_user
+from sandbox import binaries, images, inventory, network, pki, processes, state
+from sandbox.client import SupervisorClient
+from sandbox.errors import AnotherSize
+from sandbox.kubectl import Kubectl
+from sandbox.kubernetes import ControlPlane
+from sandbox.leftovers import take_away
+from sandbox.paths import RUN_ROOT, Layout
+from sandbox.process import ProcessSpec
+
+Progress = Callable[[str], None]
+
+IMAGE = "tiny"
+_KEPT_AFTER_DOWN = ("log", "trace")
+_TENANT_PREFIX_BITS = 24
+
+
+class Cloud:
+    """The sandbox of ``directory``. Making the object touches nothing.
+
+    ``servers``: how many there must be; without it, as many as there are, or one.
+    """
+
+    def __init__(
+        self, directory: Path | str, *, servers: int | None = None, progress: Progress = lambda _: None
+    ) -> None:
+        self.layout = Layout.of(directory)
+        self.supervisor = SupervisorClient(self.layout)
+        self._servers = servers
+        self._progress = progress
+        self._began = time.monotonic()
+
+    @property
+    def servers(self) -> int:
+        """How many servers the sandbox that is up has; 0 where none is."""
+        chosen = state.read(self.layout.state)
+        return 0 if chosen is None else chosen.servers
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """The administrator's."""
+        return Kubectl(binaries.find().kubectl, self.layout.kubeconfig)
+
+    def up(self) -> None:
+        """Have everything running and ready; raises ``SandboxError`` with the first thing that would not."""
+        self._began = time.monotonic()
+        programs = binaries.find_or_build()
+        chosen = self._state()
+        control_plane = ControlPlane(self.layout, chosen.ports, programs)
+        control_plane.administrator()
+        pki.ssh_key(self.layout.ssh_key, f"sandbox-{self.layout.id}")
+        self._directories(chosen.servers)
+        with self._step("network namespaces"):
+            self._namespaces(chosen.servers)
+        self.supervisor.ensure_running()
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            image = beside.submit(self._image)
+            with self._step("control plane, storage node, DPUs, servers"):
+                self.supervisor.start([*control_plane.serving(), *self._without_cluster(chosen)])
+            with self._step("switches"):
+                self._switches(chosen.servers)
+            with self._step("kinds"):
+                self.kubectl.apply_definitions(crds())
+            with self._step("golden image and inventory"):
+                passwords = [self._bmc_password(number) for number in range(chosen.servers)]
+                self.kubectl.apply(
+                    inventory.objects(image.result(), list(zip(chosen.ports.bmc, passwords, strict=True)))
+                )
+        with self._step("controllers and agents"):
+            self.supervisor.start([control_plane.controllers(), *self._with_cluster(chosen, control_plane)])
+            self._wait_leases(chosen.servers)
+
+    def down(self) -> None:
+        """Leave nothing of it but logs and traces. Harmless when nothing is there."""
+        take_away(self.layout)
+        if self.layout.files.exists():
+            for entry in self.layout.files.iterdir():
+                if entry.name not in _KEPT_AFTER_DOWN:
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    def tenant_command(self, command: Sequence[str]) -> list[str]:
+        """``command`` as it is run where a tenant's client sits."""
+        return ["nsenter", f"--net=/run/netns/{self.layout.tenant_namespace}", "--", *command]
+
+    def _state(self) -> state.State:
+        chosen = state.read(self.layout.state)
+        if chosen is None:
+            take_away(self.layout)
+            shutil.rmtree(self.layout.files, ignore_errors=True)
+            chosen = state.choose(self._servers or 1, self.layout.id)
+            state.write(self.layout.state, chosen)
+        if self._servers not in (None, chosen.servers):
+            raise AnotherSize(
+                f"Bringing up the sandbox of {self.layout.directory} with {self._servers} servers",
+                cause=f"it is there with {chosen.servers}",
+                next_step="Take it down first: `python -m sandbox down`.",
+            )
+        return chosen
+
+    def _directories(self, servers: int) -> None:
+        RUN_ROOT.mkdir(mode=0o755, exist_ok=True)
+        self.layout.run.mkdir(mode=0o700, exist_ok=True)
+        wanted = [self.layout.log, self.layout.trace, self.layout.storage, self.layout.storage_run]
+        for number in range(servers):
+            wanted += [self.layout.dpu(number), self.layout.dpu_run(number), self.layout.dpu_run(number) / "vhost"]
+            wanted += [self.layout.server(number), self.layout.server_run(number)]
+        for directory in wanted:
+            directory.mkdir(parents=True, exist_ok=True)
+
+    def _namespaces(self, servers: int) -> None:
+        """Tenant and DPUs; the DPUs' switches form a star around the first, where the tenant is plugged in."""
+        tenant = self.layout.tenant_namespace
+        for name in (tenant, *(self.layout.dpu_namespace(number) for number in range(servers))):
+            network.ensure_namespace(name)
+        first = self.layout.dpu_namespace(0)
+        network.ensure_cable(first, "tenant0", tenant, "eth0")
+        network.ensure_address(tenant, "eth0", f"{inventory.TENANT_GATEWAY}/{_TENANT_PREFIX_BITS}")
+        for number in range(1, servers):
+            network.ensure_cable(first, f"dpu{number}", self.layout.dpu_namespace(number), "uplink0")
+
+    def _switches(self, servers: int) -> None:
+        for number in range(servers):
+            processes.switch(self.layout, number).ensure_bridge()
+        first = processes.switch(self.layout, 0)
+        first.ensure_port("tenant0", vlan=inventory.TENANT_VLAN)
+        for number in range(1, servers):
+            first.ensure_port(f"dpu{number}", vlan=None)
+            processes.switch(self.layout, number).ensure_port("uplink0", vlan=None)
+
+    def _without_cluster(self, chosen: state.State) -> list[ProcessSpec]:
+        function_authority = pki.Authority(self.layout.pki / "function", "metalplane-function")
+        certificates = function_authority.server("server", names=("function-metalplane", "localhost", "127.0.0.1"))
+        served = _as_directory(certificates, function_authority.certificate, self.layout.pki / "function-server")
+        specs = [*processes.storage(self.layout, chosen.ports), processes.function(chosen.ports, served)]
+        for number in range(chosen.servers):
+            self._bmc_password(number)
+            specs += processes.dpu(self.layout, number, chosen.ports)
+            specs += processes.server(self.layout, number, chosen.ports)
+        return specs
+
+    def _with_cluster(self, chosen: state.State, control_plane: ControlPlane) -> list[ProcessSpec]:
+        function_authority = pki.Authority(self.layout.pki / "function", "metalplane-function")
+        credential = function_authority.client("client", common_name="metalplane-engine")
+        calling = _as_directory(credential, function_authority.certificate, self.layout.pki / "function-client")
+        provider = control_plane.identity(self.layout.files / "provider.kubeconfig", inventory.PROVIDER_USER)
+        specs = [processes.provider(self.layout, chosen.ports, provider, calling)]
+        for number in range(chosen.servers):
+            identity = control_plane.identity(
+                self.layout.dpu(number) / "kubeconfig",
+                dpu_user(f"dpu{number}"),
+                groups=(inventory.DPU_GROUP,),
+                server=f"https://127.0.0.1:{processes.RELAY_PORT}",
+            )
+            # The node id of a DPU is the UID of its server: no two servers ever share an NVMe host name.
+            uid = self.kubectl.run("get", f"server/server{number}", "--output=jsonpath={.metadata.uid}")
+            specs.append(processes.agent(self.layout, number, identity, uid))
+        return specs
+
+    def _wait_leases(self, servers: int) -> None:
+        """Provider and agents are ready when they hold their Leases."""
+        leases = [(INSTALLATION_NAMESPACE, "metalplane-provider")]
+        leases += [(dpu_namespace(f"dpu{number}"), "agent") for number in range(servers)]
+        for namespace, name in leases:
+            arguments = (f"lease/{name}", f"--namespace={namespace}", "--timeout=60s")
+            self.kubectl.run("wait", "--for=create", *arguments)
+            self.kubectl.run("wait", "--for=jsonpath={.spec.holderIdentity}", *arguments)
+
+    def _bmc_password(self, number: int) -> str:
+        path = processes.bmc_password_file(self.layout, number)
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_hex(8))
+        return path.read_text()
+
+    def _image(self) -> images.Image:
+        """The image that this cloud has; a cloud keeps the one that it came up with."""
+        directory = self.layout.storage / "images"
+        try:
+            record = json.loads((directory / f"{IMAGE}.json").read_text())
+        except FileNotFoundError:
+            return images.build(IMAGE, directory)
+        path = directory / f"{record['sha256']}.raw"
+        return images.Image(record["name"], record["sha256"], record["sizeBytes"], path)
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        now = time.monotonic()
+        self._progress(f"{now - self._began:6.1f} s  {name} ({now - began:.1f} s)")
+
+
+def _as_directory(credential: pki.Credential, authority: Path, directory: Path) -> Path:
+    """The credential under the names that a function's TLS directory has: tls.crt, tls.key, ca.crt."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, source in (("tls.crt", credential.certificate), ("tls.key", credential.key), ("ca.crt", authority)):
+        shutil.copy(source, directory / name)
+    return directory

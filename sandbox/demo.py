@@ -1,0 +1,163 @@
+"""The demo: a machine from ``kubectl apply`` to its first answer, told as it happens.
+
+Everything is done as a tenant would: the machine is applied to the API server, its state read from there, and the ping
+sent from where a tenant's client sits.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox.cloud import Cloud
+from sandbox.errors import SandboxError
+from sandbox.paths import SOURCE
+
+Json = dict[str, Any]
+
+NAMESPACE, NAME = "tenant-a", "bm-01"
+_ANSWER_S = 120.0
+_LOOK_EVERY_S = 0.25
+
+
+class DemoFailed(SandboxError):
+    """The machine did not answer in time."""
+
+
+def run(directory: Path, servers: int | None = None) -> int:
+    """Bring the sandbox up, boot an example machine on each server, show how that went."""
+    cloud = Cloud(directory, servers=servers, progress=_say)
+    _say("Bringing a metal cloud up: control plane, storage node, DPUs with their servers, BMCs")
+    cloud.up()
+    servers = cloud.servers
+    machines = [_example(cloud, number) for number in range(1, servers + 1)]
+    _say(f"\n$ kubectl apply -f compositions/examples/{NAME}.yaml" + (f"    # {servers} of them" * (servers > 1)))
+    cloud.kubectl.apply(machines)
+    running = _follow(cloud, [machine["metadata"]["name"] for machine in machines])
+    for machine in running:
+        _ping(cloud, machine)
+    _summary(cloud, running)
+    return 0
+
+
+def _example(cloud: Cloud, number: int) -> Json:
+    """The example machine, or one like it, with the sandbox's SSH key for whoever wants to log in."""
+    text = resources.files("compositions").joinpath("examples", f"{NAME}.yaml").read_text()
+    machine: Json = yaml.safe_load(text)
+    public_key = cloud.layout.ssh_key.with_suffix(".pub").read_text().strip()
+    machine["spec"]["cloudInit"] = {"sshAuthorizedKeys": [public_key]}
+    if number > 1:
+        machine["metadata"]["name"] = f"bm-{number:02}"
+        machine["spec"]["networkInterfaces"][0]["address"] = f"10.20.0.{10 + number}/24"
+    return machine
+
+
+def _follow(cloud: Cloud, names: Sequence[str]) -> list[Json]:
+    """Print each step of each machine as it is reached; the machines once all run."""
+    told: set[tuple[str, str]] = set()
+    deadline = time.monotonic() + _ANSWER_S
+    while True:
+        seen = cloud.kubectl.get("bmm", f"--namespace={NAMESPACE}")["items"]
+        machines = [machine for machine in seen if machine["metadata"]["name"] in names]
+        for machine in machines:
+            _tell(machine, told, named=len(names) > 1)
+        waiting = [machine for machine in machines if machine.get("status", {}).get("printableStatus") != "Running"]
+        if not waiting and len(machines) == len(names):
+            return machines
+        if time.monotonic() > deadline:
+            raise _stuck(cloud, (waiting or machines)[0])
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _tell(machine: Json, told: set[tuple[str, str]], *, named: bool) -> None:
+    name = machine["metadata"]["name"]
+    for step, after_s in _steps(machine):
+        if (name, step) not in told:
+            told.add((name, step))
+            _say(f"{after_s:6.1f} s  {f'{name}  ' if named else ''}{step}")
+
+
+def _steps(machine: Json) -> Iterator[tuple[str, float]]:
+    created = datetime.fromisoformat(machine["metadata"]["creationTimestamp"])
+    for entry in machine.get("status", {}).get("timeline", ()):
+        yield entry["step"], max((datetime.fromisoformat(entry["at"]) - created).total_seconds(), 0.0)
+
+
+def _stuck(cloud: Cloud, machine: Json) -> DemoFailed:
+    name = machine["metadata"]["name"]
+    conditions = machine.get("status", {}).get("conditions", ())
+    told: Json = next((each for each in conditions if each["type"] == "Progressing"), {})
+    why = f"{told.get('reason', 'nothing')}: {told.get('message', '')}"
+    return DemoFailed(
+        f"Waiting for machine {name} to answer",
+        cause=f"after {_ANSWER_S:g} s it is {machine.get('status', {}).get('printableStatus')} ({why})",
+        next_step=f"Run `.venv/bin/bmctl describe {name} -n {NAMESPACE}`; logs are in {cloud.layout.log}.",
+    )
+
+
+def _ping(cloud: Cloud, machine: Json) -> None:
+    """One real ping, from the tenant's side."""
+    address = _address(machine)
+    done = subprocess.run(
+        cloud.tenant_command(["ping", "-c", "1", "-W", "2", address]), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise DemoFailed(
+            f"Pinging {address} from the tenant's side",
+            cause=done.stdout.strip() or done.stderr.strip(),
+            next_step=f"Look at the servers' console.log in {cloud.layout.files / 'server'}.",
+        )
+    _say(f"        ping: {done.stdout.splitlines()[1]}")
+
+
+def _address(machine: Json) -> str:
+    address: str = machine["status"]["addresses"][0]
+    return address.split("/")[0]
+
+
+def _summary(cloud: Cloud, machines: Sequence[Json]) -> None:
+    _say("\n$ kubectl get bmm -A")
+    _say(cloud.kubectl.run("get", "bmm", "--all-namespaces").rstrip())
+    # The age is the API server's clock to whole seconds; the last step's time is the agent's, to the millisecond.
+    answered = sorted(dict(_steps(machine))["Answering"] for machine in machines)
+    slowest = "" if len(answered) == 1 else f" (the slowest of {len(answered)}; the fastest: {answered[0]:.1f} s)"
+    _say(f"\nFrom create to ping: {answered[-1]:.1f} s{slowest}\n")
+    kubeconfig = cloud.layout.kubeconfig
+    _say(f"$ bmctl trace {NAME} -n {NAMESPACE} --depth 1    # without --depth: every request")
+    sys.stdout.flush()
+    trace = ["trace", NAME, "-n", NAMESPACE, "--depth", "1"]
+    where = ["--from", str(cloud.layout.trace), "--kubeconfig", str(kubeconfig)]
+    subprocess.run([sys.executable, "-m", "bmctl", *trace, *where], check=False, cwd=SOURCE)
+    _say(_by_hand(cloud, machines[0]))
+
+
+def _by_hand(cloud: Cloud, machine: Json) -> str:
+    address = _address(machine)
+    layout = cloud.layout
+    ssh = f"ssh -i {_short(layout.ssh_key)} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@{address}"
+    lines = [
+        "Go on by hand (everything stays up until `make demo-down`):",
+        f"  export KUBECONFIG={_short(layout.kubeconfig)} METALPLANE_TRACES={_short(layout.trace)}",
+        "  export PATH=$PWD/.venv/bin:$PATH",
+        "  kubectl get claim,managed -n tenant-a       # the machine and its children",
+        f"  bmctl describe {NAME} -n {NAMESPACE}             # as a tree",
+        f"  python -m sandbox exec -- {ssh}",
+        f'  kubectl patch bmm {NAME} -n {NAMESPACE} --type merge -p \'{{"spec":{{"runStrategy":"Halted"}}}}\'',
+        f"  kubectl delete bmm {NAME} -n {NAMESPACE}",
+        "  python -m sandbox status                    # the processes behind it",
+    ]
+    return "\n" + "\n".join(lines)
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(SOURCE)) if path.is_relative_to(SOURCE) else str(path)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

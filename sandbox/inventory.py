@@ -1,0 +1,170 @@
+"""What the operator of this cloud has written down: servers, networks, images, storage, and who may do what.
+
+All are ordinary objects, as an installation would hold them. Identities are as narrow as the design asks: a DPU reaches
+its own namespace, the provider what its controllers touch.
+"""
+
+import base64
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from provider.api import API_VERSION, GROUP
+from provider.api.names import INSTALLATION_NAMESPACE, PROVIDER_LEASE, dpu_namespace, dpu_user
+from sandbox.images import Image
+
+Json = dict[str, Any]
+
+TENANT_NAMESPACE = "tenant-a"
+PROVIDER_USER = "metalplane:provider"
+DPU_GROUP = "metalplane:dpus"
+CSI_DRIVER = "lvol.csi.metalplane.io"
+STORAGE_CLASS = "lvol"
+BMC_USER = "admin"
+TENANT_VLAN = 100
+TENANT_SUBNET = "10.20.0.0/24"
+TENANT_GATEWAY = "10.20.0.1"
+SERVER_CPUS = 1
+SERVER_MEMORY_MIB = 256
+SLOTS = 8
+NIC_SLOTS = {7: "vm0", 8: "vm1"}
+"""PCIe slots for NICs, and the representor of each on the DPU."""
+
+_READ = ["get", "list", "watch"]
+_WRITE = ["create", "update", "patch", "delete"]
+_RBAC = "rbac.authorization.k8s.io"
+
+
+def objects(image: Image, bmcs: Sequence[tuple[int, str]]) -> list[Json]:
+    """Everything that ``up`` applies, namespaces first. ``bmcs``: UDP port and password of each server's BMC."""
+    return [
+        *(_object("v1", "Namespace", name) for name in (INSTALLATION_NAMESPACE, TENANT_NAMESPACE)),
+        *_provider_rights(),
+        *_storage(),
+        *_catalogue(image),
+        *(item for number, (port, password) in enumerate(bmcs) for item in _server(number, port, password)),
+    ]
+
+
+def _server(number: int, bmc_port: int, bmc_password: str) -> Iterator[Json]:
+    server, dpu = f"server{number}", f"dpu{number}"
+    yield _object("v1", "Namespace", dpu_namespace(dpu))
+    yield from _dpu_rights(dpu)
+    yield _object("v1", "Node", dpu, labels={f"{GROUP}/dpu": "true"}) | {"spec": {"unschedulable": True}}
+    credentials = {"username": BMC_USER, "password": bmc_password}
+    yield _object("v1", "Secret", f"{server}-bmc", INSTALLATION_NAMESPACE) | {
+        "type": "kubernetes.io/basic-auth",
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in credentials.items()},
+    }
+    yield _object(API_VERSION, "Server", server) | {
+        "spec": {
+            "bmc": {
+                "protocol": "ipmi",
+                "address": "127.0.0.1",
+                "port": bmc_port,
+                "secretRef": {"name": f"{server}-bmc"},
+            },
+            "dpu": {"name": dpu},
+            "slots": SLOTS,
+            "nicSlots": [{"slot": slot, "representor": device} for slot, device in NIC_SLOTS.items()],
+            "capacity": {"cpus": SERVER_CPUS, "memory": f"{SERVER_MEMORY_MIB}Mi"},
+            "allowedNamespaces": ["*"],
+        }
+    }
+
+
+def _storage() -> Iterator[Json]:
+    yield _object("storage.k8s.io/v1", "CSIDriver", CSI_DRIVER) | {"spec": {"attachRequired": True}}
+    yield _object("storage.k8s.io/v1", "StorageClass", STORAGE_CLASS) | {
+        "provisioner": CSI_DRIVER,
+        "volumeBindingMode": "Immediate",
+        "allowVolumeExpansion": True,
+        "reclaimPolicy": "Delete",
+    }
+
+
+def _catalogue(image: Image) -> Iterator[Json]:
+    yield _object(API_VERSION, "ClusterProviderConfig", "default") | {"spec": {"storageClassName": STORAGE_CLASS}}
+    small = {"cpus": SERVER_CPUS, "memory": f"{SERVER_MEMORY_MIB}Mi"}
+    yield _object(API_VERSION, "InstanceType", "small") | {"spec": small}
+    yield _object(API_VERSION, "Network", "tenant-a") | {
+        "spec": {
+            "vlan": TENANT_VLAN,
+            "subnet": TENANT_SUBNET,
+            "gateway": TENANT_GATEWAY,
+            "allowedNamespaces": [TENANT_NAMESPACE],
+        }
+    }
+    yield _object(API_VERSION, "MachineImage", image.name) | {
+        "spec": {"sha256": image.sha256, "sizeBytes": image.size_bytes, "allowedNamespaces": [TENANT_NAMESPACE]}
+    }
+
+
+def _dpu_rights(dpu: str) -> Iterator[Json]:
+    namespace = dpu_namespace(dpu)
+    emulated = ["emulateddisks", "emulatednics"]
+    yield _object(f"{_RBAC}/v1", "Role", "agent", namespace) | {
+        "rules": [
+            _rule(GROUP, emulated, _READ),
+            _rule(GROUP, [f"{kind}/status" for kind in emulated], ["get", "update", "patch"]),
+            _rule("", ["secrets"], _READ),
+            _rule("events.k8s.io", ["events"], ["create"]),
+            _rule("coordination.k8s.io", ["leases"], [*_READ, "create", "update", "patch"]),
+        ]
+    }
+    subject = {"kind": "User", "apiGroup": _RBAC, "name": dpu_user(dpu)}
+    yield _binding("RoleBinding", "Role", "agent", subject, namespace)
+    # Seeds are projected into a DPU's namespace; no other Secret is the provider's to write.
+    yield _object(f"{_RBAC}/v1", "Role", "provider", namespace) | {"rules": [_rule("", ["secrets"], [*_READ, *_WRITE])]}
+    yield _binding("RoleBinding", "Role", "provider", _provider_subject(), namespace)
+
+
+def _provider_rights() -> Iterator[Json]:
+    everything = [*_READ, *_WRITE]
+    yield _object(f"{_RBAC}/v1", "ClusterRole", "metalplane-provider") | {
+        "rules": [
+            _rule(GROUP, ["*"], everything),
+            _rule("", ["persistentvolumeclaims", "persistentvolumes"], everything),
+            _rule("", ["persistentvolumeclaims/status", "persistentvolumes/status"], ["get", "update", "patch"]),
+            _rule("", ["secrets"], ["get"]),
+            _rule("", ["namespaces", "nodes"], _READ),
+            _rule("events.k8s.io", ["events"], ["create", "patch"]),
+            _rule("coordination.k8s.io", ["leases"], _READ),
+            _rule("storage.k8s.io", ["storageclasses", "csidrivers"], _READ),
+            _rule("storage.k8s.io", ["volumeattachments", "csinodes"], everything),
+            _rule("storage.k8s.io", ["volumeattachments/status"], ["get", "update", "patch"]),
+            _rule("apiextensions.k8s.io", ["customresourcedefinitions"], _READ),
+        ]
+    }
+    yield _binding("ClusterRoleBinding", "ClusterRole", "metalplane-provider", _provider_subject())
+    # It sees by the agents' Leases which of them live, and writes only its own. A Lease has no name yet when made.
+    own = _rule("coordination.k8s.io", ["leases"], ["update", "patch"]) | {"resourceNames": [PROVIDER_LEASE]}
+    yield _object(f"{_RBAC}/v1", "Role", "provider", INSTALLATION_NAMESPACE) | {
+        "rules": [_rule("coordination.k8s.io", ["leases"], ["create"]), own]
+    }
+    yield _binding("RoleBinding", "Role", "provider", _provider_subject(), INSTALLATION_NAMESPACE)
+
+
+def _provider_subject() -> Json:
+    return {"kind": "User", "apiGroup": _RBAC, "name": PROVIDER_USER}
+
+
+def _binding(kind: str, role_kind: str, role: str, subject: Json, namespace: str | None = None) -> Json:
+    return _object(f"{_RBAC}/v1", kind, role, namespace) | {
+        "roleRef": {"apiGroup": _RBAC, "kind": role_kind, "name": role},
+        "subjects": [subject],
+    }
+
+
+def _rule(group: str, resources: list[str], verbs: list[str]) -> Json:
+    return {"apiGroups": [group], "resources": resources, "verbs": verbs}
+
+
+def _object(
+    api_version: str, kind: str, name: str, namespace: str | None = None, *, labels: dict[str, str] | None = None
+) -> Json:
+    metadata: Json = {"name": name}
+    if namespace is not None:
+        metadata["namespace"] = namespace
+    if labels:
+        metadata["labels"] = labels
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}

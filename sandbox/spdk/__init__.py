@@ -1,0 +1,28 @@
+"""A stand-in for one SPDK target process.
+
+It answers SPDK's JSON-RPC on a Unix socket as a real target was recorded to, and serves real vhost-user-blk disks
+whose data path is qemu-storage-daemon. One program plays both parts of the storage chain: the storage node (AIO
+bdevs, lvstore, lvols, NVMe-oF subsystems) and the DPU (NVMe-oF initiator, vhost-user-blk controllers).
+
+What is real: the RPC (shapes, codes, messages, framing, timing), the thin clones (qcow2 overlays), the disk that a
+server's firmware boots from, and the way that data takes:
+
+    server -> vhost-user-blk -> storage daemon of the DPU -> NBD over TCP -> storage daemon of the storage node -> qcow2
+
+What is not: the wire between the two targets. The storage daemon has no NVMe-oF, so a namespace travels as an NBD
+export, one for each (subsystem NQN, host NQN), and the admin queue as JSON lines (`admin_queue`).
+
+The border: nothing outside `sandbox` may import this package; clients know its socket only.
+
+  json_stream   one JSON value after another out of a byte stream, with SPDK's limits
+  rpc_server    connections, the 4 ms poll, batches, the request log
+  dispatch      method table: name -> parameter model -> handler; the one error that handlers raise
+  storage_daemon  a qemu-storage-daemon child and its QMP
+  bdevs         the registry of block devices: names, claims, who holds one open
+  aio, lvols, nvme_initiator   what a bdev is backed by
+  lvstore, qcow2   what a pool holds and how it survives a kill
+  nvmf_target   subsystems, hosts, listeners -> NBD exports
+  vhost, unix_peers   vhost-user-blk controllers and who is really connected to them
+  *_rpc         the handlers, one file for each noun
+  target        puts one target together
+"""

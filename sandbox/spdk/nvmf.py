@@ -1,0 +1,333 @@
+"""The NVMe-oF target: subsystems, who may connect to them, and what they show.
+
+The RPC is SPDK's; the wire is NBD. A subsystem has one NBD export for each host that it lists, named after both, made
+when host, namespace and listener are there and cut hard when one of them goes: so a host that is not listed, or not
+any more, finds nothing. The export's description tells what Identify tells: UUID, serial and model number.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sandbox.spdk.bdevs import Bdev, BdevRegistry, Opening
+from sandbox.spdk.dispatch import (
+    INTERNAL_ERROR,
+    INVALID_PARAMETERS,
+    INVALID_PARAMS,
+    Json,
+    MethodTable,
+    RpcError,
+)
+from sandbox.spdk.nvmf_params import (
+    AddNamespace,
+    AllowAnyHost,
+    CreateSubsystem,
+    CreateTransport,
+    GetTransports,
+    Host,
+    ListenAddress,
+    Listener,
+    MaybeNqn,
+    Nqn,
+    RemoveHost,
+    RemoveNamespace,
+)
+from sandbox.spdk.sockets import peers_of_tcp_listener
+from sandbox.spdk.storage_daemon import StorageDaemon
+
+DISCOVERY_NQN = "nqn.2014-08.org.nvmexpress.discovery"
+_INTERNAL = RpcError(INTERNAL_ERROR, "Internal error")
+_LIMITS = {"min_cntlid": 1, "max_cntlid": 65519, "dmrsl": 2097152, "wzsl": 12}
+_TRANSPORT = {
+    "max_queue_depth": 128, "max_io_qpairs_per_ctrlr": 127, "in_capsule_data_size": 4096, "max_io_size": 131072,
+    "max_aq_depth": 128, "iobuf_small_cache_size": 4294967295, "iobuf_large_cache_size": 4294967295,
+    "dif_insert_or_strip": False, "zcopy": False, "c2h_success": True, "sock_priority": 0, "abort_timeout_sec": 1,
+    "ack_timeout": 0, "data_wr_pool_size": 0, "disable_command_passthru": False, "kas": 100, "min_kato": 10000,
+}  # fmt: skip
+
+
+@dataclass
+class Namespace:
+    """A bdev that a subsystem shows; it holds the bdev open and claims it."""
+
+    nsid: int
+    bdev: Bdev
+    opening: Opening
+    node: str
+    uuid: str
+
+
+@dataclass
+class Subsystem:
+    """One subsystem. `exports` are the NBD exports that are there, by host NQN."""
+
+    nqn: str
+    serial_number: str
+    model_number: str
+    allow_any_host: bool
+    max_namespaces: int
+    subtype: Literal["NVMe"] = "NVMe"
+    hosts: list[str] = field(default_factory=list)
+    namespaces: list[Namespace] = field(default_factory=list)
+    listeners: list[ListenAddress] = field(default_factory=list)
+    exports: dict[str, str] = field(default_factory=dict)
+
+
+def export_name(subnqn: str, hostnqn: str) -> str:
+    """Name of the NBD export through which a host reaches a subsystem."""
+    return f"{subnqn} {hostnqn}"
+
+
+class NvmfRpc:
+    """The subsystems of one target. `daemon` serves the exports."""
+
+    def __init__(self, registry: BdevRegistry, daemon: StorageDaemon) -> None:
+        self._registry = registry
+        self._daemon = daemon
+        self._transports: list[str] = []
+        self._subsystems: dict[str, Subsystem] = {}
+        self._server: tuple[str, str] | None = None
+
+    def add_to(self, table: MethodTable) -> None:
+        table.add("nvmf_create_transport", CreateTransport, self.create_transport)
+        table.add("nvmf_get_transports", GetTransports, self.get_transports, optional=True)
+        table.add("nvmf_create_subsystem", CreateSubsystem, self.create_subsystem)
+        table.add("nvmf_delete_subsystem", Nqn, self.delete_subsystem)
+        table.add("nvmf_get_subsystems", MaybeNqn, self.get_subsystems, optional=True)
+        table.add("nvmf_subsystem_add_ns", AddNamespace, self.add_namespace)
+        table.add("nvmf_subsystem_remove_ns", RemoveNamespace, self.remove_namespace)
+        table.add("nvmf_subsystem_add_host", Host, self.add_host)
+        table.add("nvmf_subsystem_remove_host", RemoveHost, self.remove_host)
+        table.add("nvmf_subsystem_allow_any_host", AllowAnyHost, self.allow_any_host, recorded=False)
+        table.add("nvmf_subsystem_add_listener", Listener, self.add_listener)
+        table.add("nvmf_subsystem_remove_listener", Listener, self.remove_listener)
+        table.add("nvmf_subsystem_get_controllers", Nqn, self.get_controllers)
+
+    async def create_transport(self, params: CreateTransport) -> Json:
+        if params.trtype in self._transports:
+            raise RpcError(INTERNAL_ERROR, f"Transport type '{params.trtype}' already exists")
+        if params.trtype != "TCP":
+            raise INVALID_PARAMETERS
+        self._transports.append(params.trtype)
+        return True
+
+    async def get_transports(self, params: GetTransports) -> Json:
+        return [{"trtype": trtype, **_TRANSPORT} for trtype in self._transports if params.trtype in (None, trtype)]
+
+    async def create_subsystem(self, params: CreateSubsystem) -> Json:
+        if params.nqn in self._subsystems:
+            raise RpcError(INTERNAL_ERROR, f"Unable to create subsystem {params.nqn}")
+        self._subsystems[params.nqn] = Subsystem(**params.model_dump())
+        return True
+
+    async def delete_subsystem(self, params: Nqn) -> Json:
+        subsystem = self._get(params.nqn)
+        del self._subsystems[params.nqn]
+        subsystem.hosts.clear()
+        await self._adjust(subsystem)
+        for namespace in list(subsystem.namespaces):
+            await self._drop(subsystem, namespace)
+        return True
+
+    async def get_subsystems(self, params: MaybeNqn) -> Json:
+        if params.nqn is not None:
+            return [_describe(self._get(params.nqn))]
+        discovery = {"nqn": DISCOVERY_NQN, "subtype": "Discovery", "listen_addresses": []}
+        listed = [discovery | {"allow_any_host": True, "hosts": []}]
+        return listed + [_describe(subsystem) for subsystem in self._subsystems.values()]
+
+    async def add_namespace(self, params: AddNamespace) -> Json:
+        subsystem = self._get(params.nqn)
+        wanted = params.namespace
+        bdev = self._registry.find(wanted.bdev_name)
+        nsid = wanted.nsid or 1
+        taken = any(namespace.nsid == nsid for namespace in subsystem.namespaces)
+        # The namespace claims the bdev: a second subsystem is refused by the target itself.
+        if bdev is None or bdev.claim is not None or taken:
+            raise INVALID_PARAMETERS
+        node = await bdev.acquire_node()
+        opening = bdev.open(
+            lambda: self._namespace_gone(subsystem, nsid), lambda: self._namespace_aside(subsystem, bdev)
+        )
+        bdev.claim = "exclusive_write"
+        subsystem.namespaces.append(Namespace(nsid, bdev, opening, node.name, wanted.uuid or bdev.uuid))
+        await self._adjust(subsystem)
+        return nsid
+
+    async def remove_namespace(self, params: RemoveNamespace) -> Json:
+        subsystem = self._get(params.nqn)
+        for namespace in list(subsystem.namespaces):
+            if namespace.nsid == params.nsid:
+                await self._drop(subsystem, namespace)
+                return True
+        raise INVALID_PARAMETERS
+
+    async def add_host(self, params: Host) -> Json:
+        subsystem = self._get(params.nqn)
+        if params.host in subsystem.hosts:
+            raise _INTERNAL
+        subsystem.hosts.append(params.host)
+        await self._adjust(subsystem)
+        return True
+
+    async def remove_host(self, params: RemoveHost) -> Json:
+        subsystem = self._get(params.nqn)
+        if params.host not in subsystem.hosts:
+            raise _INTERNAL
+        subsystem.hosts.remove(params.host)
+        await self._adjust(subsystem)
+        return True
+
+    async def allow_any_host(self, params: AllowAnyHost) -> Json:
+        """The flag only: the NBD exports that stand for connections are made for hosts that are listed."""
+        self._get(params.nqn).allow_any_host = params.allow_any_host
+        return True
+
+    async def add_listener(self, params: Listener) -> Json:
+        subsystem = self._get(params.nqn)
+        address = params.listen_address
+        if address.trtype not in self._transports or address in subsystem.listeners:
+            raise INVALID_PARAMETERS
+        await self._listen(address)
+        subsystem.listeners.append(address)
+        await self._adjust(subsystem)
+        return True
+
+    async def remove_listener(self, params: Listener) -> Json:
+        subsystem = self._get(params.nqn)
+        if params.listen_address not in subsystem.listeners:
+            raise INVALID_PARAMETERS
+        subsystem.listeners.remove(params.listen_address)
+        await self._adjust(subsystem)
+        return True
+
+    async def get_controllers(self, params: Nqn) -> Json:
+        """Who is connected, as far as NBD tells: how many clients the server has, not which export each uses."""
+        subsystem = self._get(params.nqn)
+        if not subsystem.exports or self._server is None or not peers_of_tcp_listener(*self._server):
+            return []
+        connected = [host for host in subsystem.hosts if host in subsystem.exports]
+        return [
+            {
+                "cntlid": number,
+                "cntrltype": "io",
+                "hostnqn": host,
+                "hostid": _host_id(host),
+                "num_io_qpairs": 1,
+            }
+            for number, host in enumerate(connected, 1)
+        ]
+
+    def _get(self, nqn: str) -> Subsystem:
+        subsystem = self._subsystems.get(nqn)
+        if subsystem is None:
+            raise RpcError(INVALID_PARAMS, f"Subsystem with NQN '{nqn}' not found")
+        return subsystem
+
+    async def _listen(self, address: ListenAddress) -> None:
+        if self._server is None:
+            inet = {"type": "inet", "data": {"host": address.traddr, "port": address.trsvcid}}
+            await self._daemon.execute_raw("nbd-server-start", {"addr": inet})
+            self._server = (address.traddr, address.trsvcid)
+        elif self._server != (address.traddr, address.trsvcid):
+            # The storage daemon has one NBD server: a second address is beyond this stand-in.
+            raise RpcError.from_errno(errno.EADDRINUSE, INVALID_PARAMS)
+
+    async def _adjust(self, subsystem: Subsystem) -> None:
+        """Have the exports that hosts, namespace and listeners ask for, and no others."""
+        shown = bool(subsystem.namespaces and subsystem.listeners)
+        wanted = set(subsystem.hosts) if shown else set()
+        for host in list(subsystem.exports):
+            if host not in wanted:
+                await self._daemon.delete_export(subsystem.exports.pop(host))
+        for host in subsystem.hosts:
+            if host in wanted and host not in subsystem.exports:
+                namespace = subsystem.namespaces[0]
+                export_id = "ns-" + hashlib.sha256(export_name(subsystem.nqn, host).encode()).hexdigest()[:24]
+                await self._daemon.execute_raw(
+                    "block-export-add",
+                    {
+                        "type": "nbd",
+                        "id": export_id,
+                        "node-name": namespace.node,
+                        "name": export_name(subsystem.nqn, host),
+                        "description": json.dumps(_identity(subsystem, namespace)),
+                        "writable": not namespace.bdev.read_only,
+                    },
+                )
+                subsystem.exports[host] = export_id
+
+    async def _drop(self, subsystem: Subsystem, namespace: Namespace) -> None:
+        subsystem.namespaces.remove(namespace)
+        await self._adjust(subsystem)
+        namespace.bdev.close(namespace.opening)
+        namespace.bdev.claim = None
+        await namespace.bdev.release_node()
+
+    @asynccontextmanager
+    async def _namespace_aside(self, subsystem: Subsystem, bdev: Bdev) -> AsyncIterator[None]:
+        while subsystem.exports:
+            await self._daemon.delete_export(subsystem.exports.popitem()[1])
+        await bdev.release_node()
+        try:
+            yield
+        finally:
+            await bdev.acquire_node()
+            await self._adjust(subsystem)
+
+    async def _namespace_gone(self, subsystem: Subsystem, nsid: int) -> None:
+        for namespace in list(subsystem.namespaces):
+            if namespace.nsid == nsid:
+                await self._drop(subsystem, namespace)
+
+
+def _describe(subsystem: Subsystem) -> Json:
+    return {
+        "nqn": subsystem.nqn,
+        "subtype": subsystem.subtype,
+        "listen_addresses": [
+            {
+                "trtype": address.trtype,
+                "adrfam": address.adrfam,
+                "traddr": address.traddr,
+                "trsvcid": address.trsvcid,
+            }
+            for address in subsystem.listeners
+        ],
+        "allow_any_host": subsystem.allow_any_host,
+        "hosts": [{"nqn": host} for host in subsystem.hosts],
+        "serial_number": subsystem.serial_number,
+        "model_number": subsystem.model_number,
+        "max_namespaces": subsystem.max_namespaces,
+        "passthrough": False,
+        **_LIMITS,
+        "namespaces": [
+            {
+                "nsid": namespace.nsid,
+                "bdev_name": namespace.bdev.name,
+                "name": namespace.bdev.name,
+                "nguid": namespace.uuid.replace("-", "").upper(),
+                "uuid": namespace.uuid,
+            }
+            for namespace in subsystem.namespaces
+        ],
+    }
+
+
+def _identity(subsystem: Subsystem, namespace: Namespace) -> dict[str, str]:
+    return {
+        "uuid": namespace.uuid,
+        "serial_number": subsystem.serial_number,
+        "model_number": subsystem.model_number,
+    }
+
+
+def _host_id(host: str) -> str:
+    digest = hashlib.sha256(host.encode()).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"

@@ -1,0 +1,170 @@
+"""vhost-blk controllers: bdevs served as vhost-user-blk disks by the storage daemon, on a socket each."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.spdk.bdevs import NO_SUCH_DEVICE_PARAM, Bdev, BdevRegistry, Opening
+from sandbox.spdk.dispatch import INTERNAL_ERROR, INVALID_ARGUMENT, INVALID_PARAMS, Json, MethodTable, Params, RpcError
+from sandbox.spdk.sockets import peers_of_unix_listener
+from sandbox.spdk.storage_daemon import StorageDaemon
+
+_MISSING_ON_GET = RpcError.from_errno(errno.ENODEV, INTERNAL_ERROR)
+_EXISTS = RpcError.from_errno(errno.EEXIST, INVALID_PARAMS)
+_CPUMASK = 0x1
+_LOOK_AGAIN_S = 0.05
+
+
+class CreateBlk(Params):
+    ctrlr: str
+    dev_name: str
+    cpumask: str | None = None
+    readonly: bool = False
+    packed_ring: bool = False
+    packed_ring_recovery: bool = False
+    transport: str = "vhost_user_blk"
+
+
+class MaybeName(Params):
+    name: str | None = None
+
+
+class Delete(Params):
+    ctrlr: str
+
+
+@dataclass
+class Controller:
+    """One controller; without a bdev where that was taken away beneath it."""
+
+    name: str
+    socket: Path
+    read_only: bool
+    bdev: Bdev | None
+    opening: Opening | None
+    export_id: str
+
+
+class VhostRpc:
+    """The controllers of one target; their sockets are in `directory`."""
+
+    def __init__(self, registry: BdevRegistry, daemon: StorageDaemon, directory: Path) -> None:
+        self._registry = registry
+        self._daemon = daemon
+        self._directory = directory
+        self._controllers: dict[str, Controller] = {}
+
+    def add_to(self, table: MethodTable) -> None:
+        table.add("vhost_create_blk_controller", CreateBlk, self.create)
+        table.add("vhost_get_controllers", MaybeName, self.get, optional=True)
+        table.add("vhost_delete_controller", Delete, self.delete)
+
+    async def create(self, params: CreateBlk) -> Json:
+        if params.cpumask is not None and not int(params.cpumask, 16) & _CPUMASK:
+            raise INVALID_ARGUMENT
+        if params.ctrlr in self._controllers:
+            raise _EXISTS
+        bdev = self._registry.get(params.dev_name, NO_SUCH_DEVICE_PARAM)
+        socket = self._directory / params.ctrlr
+        socket.unlink(missing_ok=True)
+        read_only = params.readonly or bdev.read_only
+        export_id = "vhost-" + hashlib.sha256(params.ctrlr.encode()).hexdigest()[:24]
+        controller = Controller(params.ctrlr, socket, read_only, bdev, None, export_id)
+        controller.opening = bdev.open(lambda: self._bdev_gone(controller), lambda: self._bdev_aside(controller, bdev))
+        # A bdev may be served twice and nothing warns of it: exclusivity is whoever calls.
+        await self._serve(controller, bdev)
+        self._controllers[params.ctrlr] = controller
+        return True
+
+    async def get(self, params: MaybeName) -> Json:
+        if params.name is not None and params.name not in self._controllers:
+            raise _MISSING_ON_GET
+        names = list(self._controllers) if params.name is None else [params.name]
+        return [self._describe(self._controllers[name]) for name in names]
+
+    async def delete(self, params: Delete) -> Json:
+        """Answers only once nobody is connected, and deletes then even if whoever asked has gone."""
+        controller = self._controllers.get(params.ctrlr)
+        if controller is None:
+            raise NO_SUCH_DEVICE_PARAM
+        while peers_of_unix_listener(controller.socket):  # noqa: ASYNC110  (what changes is in the kernel)
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        if self._controllers.pop(params.ctrlr, None) is None:
+            raise NO_SUCH_DEVICE_PARAM
+        await self._take_down(controller)
+        return True
+
+    async def _serve(self, controller: Controller, bdev: Bdev) -> None:
+        node = await bdev.acquire_node()
+        await self._daemon.execute_raw(
+            "block-export-add",
+            {
+                "type": "vhost-user-blk",
+                "id": controller.export_id,
+                "node-name": node.name,
+                "addr": {"type": "unix", "path": str(controller.socket)},
+                "writable": not controller.read_only,
+                # The card offers the server a write cache, so the server flushes what it wants kept.
+                "writethrough": False,
+                "num-queues": 1,
+                "logical-block-size": 512,
+            },
+        )
+
+    @asynccontextmanager
+    async def _bdev_aside(self, controller: Controller, bdev: Bdev) -> AsyncIterator[None]:
+        await self._daemon.delete_export(controller.export_id)
+        controller.socket.unlink(missing_ok=True)
+        await bdev.release_node()
+        try:
+            yield
+        finally:
+            await self._serve(controller, bdev)
+
+    async def _bdev_gone(self, controller: Controller) -> None:
+        """The bdev was taken away: the controller stays, and the server keeps seeing a dead disk."""
+        await self._take_down(controller)
+
+    async def _take_down(self, controller: Controller) -> None:
+        bdev, controller.bdev = controller.bdev, None
+        if bdev is None:
+            return
+        await self._daemon.delete_export(controller.export_id)
+        controller.socket.unlink(missing_ok=True)
+        if controller.opening is not None:
+            bdev.close(controller.opening)
+        await bdev.release_node()
+
+    def _describe(self, controller: Controller) -> Json:
+        sessions = [
+            {
+                "vid": number,
+                "id": number,
+                "name": f"{controller.name}s{number}",
+                "started": True,
+                "max_queues": 1,
+                "inflight_task_cnt": 0,
+            }
+            for number in range(peers_of_unix_listener(controller.socket))
+        ]
+        return {
+            "ctrlr": controller.name,
+            "cpumask": f"{_CPUMASK:#x}",
+            "delay_base_us": 0,
+            "iops_threshold": 60000,
+            "socket": str(controller.socket),
+            "sessions": sessions,
+            "backend_specific": {
+                "block": {
+                    "readonly": controller.read_only,
+                    "bdev": None if controller.bdev is None else controller.bdev.name,
+                    "transport": "vhost_user_blk",
+                }
+            },
+        }

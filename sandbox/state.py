@@ -1,0 +1,89 @@
+"""What one sandbox chose when it was first brought up and must keep: its ports, and the kernel it lives on."""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+# Below the kernel's ephemeral range, so that no outgoing connection takes a port while its owner restarts.
+_PORTS = range(20000, 32000)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Loopback ports, all different."""
+
+    etcd_client: int
+    etcd_peer: int
+    apiserver: int
+    controller_manager: int
+    function: int
+    nvmf: int
+    bmc: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The content of state.json."""
+
+    boot_id: str
+    servers: int
+    ports: Ports
+
+
+def boot_id() -> str:
+    """Names this boot of the kernel: network namespaces and processes do not outlive it, so neither does a sandbox."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def choose(servers: int, seed: str) -> State:
+    """A new state with ports that are free now; different seeds begin to look at different places."""
+    free = _free_ports(int(seed, 16) % len(_PORTS))
+    ports = Ports(
+        etcd_client=next(free),
+        etcd_peer=next(free),
+        apiserver=next(free),
+        controller_manager=next(free),
+        function=next(free),
+        nvmf=next(free),
+        bmc=tuple(next(free) for _ in range(servers)),
+    )
+    return State(boot_id(), servers, ports)
+
+
+def read(path: Path) -> State | None:
+    """The state of a sandbox that is up, or was since the machine started; None otherwise."""
+    try:
+        value = json.loads(path.read_text())
+        ports = Ports(**{**value["ports"], "bmc": tuple(value["ports"]["bmc"])})
+        state = State(value["boot_id"], value["servers"], ports)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return state if state.boot_id == boot_id() else None
+
+
+def write(path: Path, state: State) -> None:
+    """Atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(json.dumps(asdict(state), indent=2))
+    scratch.rename(path)
+
+
+def _free_ports(start: int) -> Iterator[int]:
+    for offset in range(len(_PORTS)):
+        port = _PORTS[(start + offset) % len(_PORTS)]
+        if _is_free(port):
+            yield port
+
+
+def _is_free(port: int) -> bool:
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True

@@ -1,0 +1,96 @@
+"""All that a machine can leave behind, line by line: the same before and after means that nothing was left.
+
+Looked at from outside and read-only: the targets' own lists, the switch's own database, the files and the processes.
+"""
+
+import json
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sandbox.cloud import Cloud
+from sandbox.process import marked
+from tests.conformance.emulation.rig import Caller
+from tests.e2e.tenant import SOON_S
+
+_KINDS = (
+    "baremetalmachines,serverclaims,volumes.metalplane.io,virtualdisks,virtualnics,powerstates,emulateddisks,"
+    "emulatednics,persistentvolumeclaims,persistentvolumes,volumeattachments"
+)
+_OWN_AFFAIRS = frozenset({"log", "trace", "pki", "etcd", "pool.img.lvs"})
+_EPHEMERAL = frozenset({"console.log", "qemu.log", "chassis.json"})
+
+
+def inventory(cloud: Cloud) -> Counter[str]:
+    """A line for each thing that is there, without what changes by itself and without the pool's images."""
+    layout = cloud.layout
+    lines = {
+        "storage node": _target(Caller(layout.storage_run / "spdk.sock")),
+        "DPU": _target(Caller(layout.dpu_run(0) / "spdk.sock")),
+        "slot": map(json.dumps, Caller(layout.dpu_run(0) / "emulation.sock")("emulation_function_list")),
+        "switch": _switch(layout.dpu_run(0) / "db.sock"),
+        "object": cloud.kubectl.run("get", _KINDS, "-A", "-o", "name", "--ignore-not-found").split(),
+        "secret": cloud.kubectl.run("get", "secrets", "-A", "-o", "name").split(),
+        "claim": cloud.kubectl.run("get", "servers", "-o", "jsonpath={.items[*].spec.claimRef}").split(),
+        "file": _files(layout.files, layout.run),
+        "process": _processes(layout.run),
+    }
+    return Counter(f"{place}: {line}" for place, each in lines.items() for line in each)
+
+
+def wait_as_before(cloud: Cloud, before: Counter[str], within_s: float = SOON_S) -> None:
+    """Return when the inventory is what it was; fails the test with what is left over and what is missing."""
+    deadline = time.monotonic() + within_s
+    while (now := inventory(cloud)) != before:
+        if time.monotonic() > deadline:
+            pytest.fail("\n".join(["left over:", *(now - before), "missing:", *(before - now)]))
+        time.sleep(0.2)  # between two looks
+
+
+def _target(call: Caller) -> Iterator[str]:
+    """What a target holds. The clusters that images take are counted as free: they stay for the next clone."""
+    of_images = 0
+    for bdev in call("bdev_get_bdevs"):
+        lvol = bdev["driver_specific"].get("lvol", {})
+        if any("/img-" in alias for alias in bdev["aliases"]):
+            of_images += lvol["num_allocated_clusters"]
+        else:
+            yield f"bdev {bdev['name']}"
+    for subsystem in call("nvmf_get_subsystems"):
+        yield f"subsystem {subsystem['nqn']}"
+    for method, noun in (("vhost_get_controllers", "ctrlr"), ("bdev_nvme_get_controllers", "name")):
+        for controller in call(method):
+            yield f"{method} {controller[noun]}"
+    for store in call("bdev_lvol_get_lvstores"):
+        yield f"lvstore {store['name']} with {store['free_clusters'] + of_images} free clusters"
+
+
+def _switch(database: Path) -> Iterator[str]:
+    for table in ("Port", "Interface", "Bridge"):
+        columns = "name,tag" if table == "Port" else "name"
+        argv = ["ovs-vsctl", f"--db=unix:{database}", "--format=csv", "--no-heading", f"--columns={columns}"]
+        done = subprocess.run([*argv, "list", table], capture_output=True, text=True, check=True)
+        for line in done.stdout.splitlines():
+            yield f"{table} {line}"
+
+
+def _files(*roots: Path) -> Iterator[str]:
+    for root in roots:
+        for path in root.rglob("*"):
+            its_own = _OWN_AFFAIRS.intersection(path.relative_to(root).parts) or path.name in _EPHEMERAL
+            if not its_own and not path.is_dir():
+                yield str(path)
+
+
+def _processes(run: Path) -> Iterator[str]:
+    """By their command lines, so that one which was restarted is the same."""
+    for process in marked(run):
+        try:
+            yield " ".join(process.cmdline())
+        except psutil.NoSuchProcess:
+            continue

@@ -1,0 +1,183 @@
+"""One machine's life, as its tenant and its operator see it: from ``kubectl apply`` to nothing left."""
+
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from sandbox import processes
+from sandbox.cloud import Cloud
+from tests.conformance.emulation.rig import Caller
+from tests.e2e.inventory import inventory, wait_as_before
+from tests.e2e.tenant import ADDRESS, NAMESPACE, Machine, Tenant, paused, renewals, restart
+from tests.waiting import wait_for
+
+NOTICED_S = 15.0
+
+
+@pytest.fixture(scope="module")
+def before(cloud: Cloud) -> Counter[str]:
+    """What was there before the machine."""
+    return inventory(cloud)
+
+
+@pytest.fixture(scope="module")
+def machine(cloud: Cloud, before: Counter[str]) -> Iterator[Machine]:
+    """A machine that runs, with a data disk to keep, for all the tests of this file."""
+    tenant = Tenant(cloud)
+    data = {"name": "data", "size": "64Mi", "keep": True}
+    root = {"name": "root", "boot": True, "image": "tiny", "size": "1Gi"}
+    try:
+        machine = tenant.apply(disks=[root, data])
+        machine.wait_running()
+        wait_for(machine.lets_in, "the machine lets its tenant in")
+        yield machine
+    finally:
+        tenant.delete_everything()
+
+
+@pytest.fixture(scope="module")
+def control(cloud: Cloud) -> Caller:
+    """The chassis' own socket: the hand that pulls the server's cable."""
+    return Caller(cloud.layout.server_run(0) / "control.sock")
+
+
+@pytest.fixture
+def dpu_port(cloud: Cloud, machine: Machine) -> Iterator["Port"]:
+    port = Port(cloud)
+    yield port
+    wait_for(machine.answers, "the machine answers again")
+    machine.wait_running()
+
+
+class Port:
+    """The machine's port on its DPU's switch, as a hand with ovs-vsctl reaches it."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._database = processes.switch(cloud.layout, 0).database_socket
+
+    def change(self, *arguments: str) -> str:
+        argv = ["ovs-vsctl", f"--db=unix:{self._database}", *arguments]
+        return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_the_machine_answers_and_says_so(machine: Machine) -> None:
+    assert machine.answers()
+    seen = machine.get()
+    assert seen["status"]["printableStatus"] == "Running"
+    assert seen["status"]["addresses"] == [f"{ADDRESS}/24"]
+    assert seen["status"]["powerState"] == "On"
+    assert machine.steps() == ["ServerBound", "VolumesReady", "NICsReady", "DisksReady", "PoweredOn", "Answering"]
+    tenant = machine.tenant
+    tenant.kubectl.run("wait", "--for=condition=Ready", f"bmm/{machine.name}", "-n", NAMESPACE, "--timeout=10s")
+    line = tenant.kubectl.run("get", "bmm", "-n", NAMESPACE, "--no-headers").split()
+    assert line[:4] == ["bm-01", "Running", "server0", f"{ADDRESS}/24"]
+
+
+def test_what_happened_to_it_stands_in_its_events(machine: Machine) -> None:
+    argv = ("get", "events", "-n", NAMESPACE, f"--field-selector=involvedObject.name={machine.name}", "-o", "json")
+    wait_for(lambda: "the machine answers at" in machine.tenant.kubectl.run(*argv), "the event Running")
+
+
+def test_its_firmware_booted_it_from_the_emulated_disk(machine: Machine, cloud: Cloud) -> None:
+    pid = int((cloud.layout.server(0) / "qemu.pid").read_text())
+    arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    assert not {b"-kernel", b"-initrd", b"-append"} & set(arguments)
+    assert "server0" in Path(os.environ["METALPLANE_BOOT_LEDGER"]).read_text(), "boots are counted"
+    assert machine.run("mount | grep ' / '").startswith("/dev/vda1 on / type ext4 (rw")
+    sizes = machine.run("cat /sys/block/vda/size /sys/block/vdb/size /sys/block/vdc/size").split()
+    assert {(1 << 30) // 512, (64 << 20) // 512} <= {int(size) for size in sizes}
+
+
+def test_it_reads_its_seed(machine: Machine) -> None:
+    assert machine.run("hostname").strip() == "bm-01"
+    assert f"inet {ADDRESS}/24" in machine.run("ip addr show eth0")
+    assert machine.tenant.public_key() in machine.run("cat /root/.ssh/authorized_keys")
+
+
+def test_with_its_cable_pulled_it_runs_no_longer_though_it_has_power(machine: Machine, control: Caller) -> None:
+    functions = Caller(machine.tenant.cloud.layout.dpu_run(0) / "emulation.sock")("emulation_function_list")
+    (slot,) = [each["slot"] for each in functions if each["kind"] == "virtio_net"]
+    control("link_set", slot=slot, up=False)
+    try:
+        machine.wait_status("Starting", within_s=NOTICED_S)
+        assert control("power_get") == {"power": "on"}
+        assert machine.condition()["reason"] == "WaitingForAnswer"
+        assert machine.condition("Ready")["status"] == "False"
+    finally:
+        control("link_set", slot=slot, up=True)
+    machine.wait_running(NOTICED_S)
+
+
+def test_a_tag_changed_by_hand_is_put_back(dpu_port: Port, machine: Machine, cloud: Cloud) -> None:
+    with paused(cloud, "agent-dpu0"):
+        dpu_port.change("set", "port", "vm0", "tag=999")
+        wait_for(lambda: not machine.answers(), "ping stops")
+    wait_for(lambda: dpu_port.change("get", "port", "vm0", "tag") == "100", "the tag is as it was")
+
+
+def test_a_port_removed_by_hand_is_put_back(dpu_port: Port, machine: Machine, cloud: Cloud) -> None:
+    with paused(cloud, "agent-dpu0"):
+        dpu_port.change("del-port", "vm0")
+        wait_for(lambda: not machine.answers(), "ping stops")
+    wait_for(lambda: "vm0" in dpu_port.change("list-ports", "br0").split(), "the port is there")
+
+
+def test_a_target_that_was_restarted_empty_gets_its_disks_back(machine: Machine, cloud: Cloud) -> None:
+    target = Caller(cloud.layout.dpu_run(0) / "spdk.sock")
+    held = {each["name"] for each in target("bdev_get_bdevs")}
+    machine.run("echo written > /root/mark && sync")
+    restart(cloud, "spdk-dpu0")
+    wait_for(lambda: held == {each["name"] for each in target("bdev_get_bdevs")}, "the bdevs are back")
+    machine.run("echo 3 > /proc/sys/vm/drop_caches")
+    assert machine.run("cat /root/mark").strip() == "written"
+
+
+def test_the_storage_nodes_target_too(machine: Machine, cloud: Cloud) -> None:
+    target = Caller(cloud.layout.storage_run / "spdk.sock")
+    held = {each["nqn"] for each in target("nvmf_get_subsystems")}
+    restart(cloud, "spdk-storage")
+    wait_for(lambda: held == {each["nqn"] for each in target("nvmf_get_subsystems")}, "the exports are back")
+    machine.run("echo 3 > /proc/sys/vm/drop_caches")
+    assert machine.run("sync; cat /root/mark").strip() == "written"
+
+
+def test_the_provider_and_the_agent_may_be_killed_under_it(machine: Machine, cloud: Cloud) -> None:
+    boots = Caller(cloud.layout.server_run(0) / "control.sock")("boots")
+    restart(cloud, "provider", "agent-dpu0", "lvol", "chassis-server0", "bmc-server0")
+    machine.wait_running()
+    assert machine.answers()
+    assert Caller(cloud.layout.server_run(0) / "control.sock")("boots") == boots
+
+
+def test_a_machine_at_rest_is_written_to_by_nobody(machine: Machine, cloud: Cloud) -> None:
+    kinds = (
+        "bmm,serverclaims,volumes.metalplane.io,virtualdisks,virtualnics,powerstates,emulateddisks,emulatednics,"
+        "servers.metalplane.io,pvc,pv,volumeattachments"
+    )
+    versions = ("get", kinds, "-A", "-o", "jsonpath={.items[*].metadata.resourceVersion}")
+    seen = {process: renewals(cloud, process) for process in ("provider", "agent-dpu0")}
+    before = machine.tenant.kubectl.run(*versions)
+    # Both have been at work meanwhile: each has renewed its Lease.
+    for process, moment in seen.items():
+        wait_for(partial(_renewed_after, cloud, process, moment), f"{process} renews its Lease")
+    assert machine.tenant.kubectl.run(*versions) == before
+
+
+def _renewed_after(cloud: Cloud, process: str, moment: str) -> bool:
+    return renewals(cloud, process) != moment
+
+
+def test_deleted_it_leaves_what_it_was_to_keep_and_nothing_else(
+    machine: Machine, cloud: Cloud, before: Counter[str]
+) -> None:
+    machine.delete()
+    machine.wait_gone()
+    kept = machine.tenant.kubectl.get("pvc", "-n", NAMESPACE)["items"]
+    assert [each["spec"]["resources"]["requests"]["storage"] for each in kept] == ["64Mi"]
+    machine.tenant.delete_everything()
+    wait_as_before(cloud, before)

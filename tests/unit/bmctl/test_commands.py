@@ -1,0 +1,98 @@
+"""What the verbs print, and what failures look like from a shell."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bmctl.commands.get import render
+from bmctl.output import OutputFormat, age, table
+
+MACHINE = {
+    "metadata": {"name": "bm-01", "namespace": "tenant-a", "creationTimestamp": "2026-11-23T10:00:00Z"},
+    "spec": {},
+    "status": {
+        "printableStatus": "Running",
+        "serverName": "server0",
+        "addresses": ["10.20.0.11/24"],
+        "powerState": "On",
+        "conditions": [{"type": "Ready", "status": "True"}, {"type": "Synced", "status": "True"}],
+    },
+}
+
+
+def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "bmctl", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TERM": "dumb", **environment},
+        timeout=60,
+    )
+
+
+def test_the_table_reads_like_kubectls() -> None:
+    header, row = render([MACHINE], OutputFormat.TABLE, single=False, all_namespaces=True).splitlines()
+    assert header.split() == ["NAMESPACE", "NAME", "STATUS", "SERVER", "IP", "SYNCED", "READY", "AGE"]
+    assert row.split()[:7] == ["tenant-a", "bm-01", "Running", "server0", "10.20.0.11", "True", "True"]
+
+
+def test_one_machine_as_json_is_the_object_itself() -> None:
+    assert json.loads(render([MACHINE], OutputFormat.JSON, single=True, all_namespaces=False)) == MACHINE
+
+
+def test_names_can_be_fed_back_to_kubectl() -> None:
+    printed = render([MACHINE], OutputFormat.NAME, single=False, all_namespaces=False)
+    assert printed == "baremetalmachine.metalplane.io/bm-01"
+
+
+def test_a_machine_without_status_is_pending() -> None:
+    bare = {"metadata": MACHINE["metadata"], "spec": {}}
+    assert "Pending" in render([bare], OutputFormat.TABLE, single=False, all_namespaces=False)
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(45, "45s"), (119, "119s"), (120, "2m"), (7200, "2h"), (172_800, "2d")])
+def test_ages_are_shortened_as_kubectl_does(seconds: int, shown: str) -> None:
+    since = datetime(2026, 11, 23, tzinfo=UTC)
+    assert age(since, datetime.fromtimestamp(since.timestamp() + seconds, UTC)) == shown
+
+
+def test_columns_line_up() -> None:
+    assert table(["A", "LONG"], [["wide", "x"]]).splitlines() == ["A      LONG", "wide   x"]
+
+
+def test_a_missing_kubeconfig_is_one_clear_line(tmp_path: Path) -> None:
+    done = run("get", "--kubeconfig", str(tmp_path / "none"))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: Reading the kubeconfig:")
+    assert "--kubeconfig" in done.stderr
+
+
+def test_an_unreachable_server_has_its_own_exit_code(tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    cluster = {"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}
+    context = {"name": "x", "context": {"cluster": "c", "user": "u"}}
+    document = {"clusters": [cluster], "contexts": [context], "users": [{"name": "u", "user": {}}]}
+    kubeconfig.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": "x", **document}))
+    done = run("get", "--kubeconfig", str(kubeconfig))
+    assert done.returncode == 5
+    assert "Traceback" not in done.stderr
+    assert "http://127.0.0.1:1 did not answer" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["get", "describe", "trace", "version", "completion"])
+def test_every_verb_has_examples(verb: str) -> None:
+    done = run(verb, "--help")
+    assert done.returncode == 0
+    assert "Examples:" in done.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_name_the_program(shell: str) -> None:
+    assert "_BMCTL_COMPLETE" in run("completion", shell).stdout

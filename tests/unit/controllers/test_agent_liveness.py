@@ -1,0 +1,89 @@
+"""An agent is believed while its Lease is renewed: a Lease that was taken away vouches for nobody."""
+
+from copy import deepcopy
+
+from provider.api.names import AGENT_LEASE, dpu_namespace
+from provider.api.registry import BAREMETALMACHINE, LEASE, POWERSTATE, VIRTUALDISK, VIRTUALNIC, ResourceType
+from provider.controllers.agents import AgentLiveness
+from provider.runtime.controller import Json, Key
+from tests.unit.controllers.rig import ControlPlane, claim
+
+LEASE_KEY = Key(dpu_namespace("dpu-1"), AGENT_LEASE)
+DEVICES = (VIRTUALDISK, VIRTUALNIC)
+
+
+async def running() -> ControlPlane:
+    plane = ControlPlane()
+    plane.cluster.have(BAREMETALMACHINE, claim())
+    await plane.settle()
+    return plane
+
+
+def take_the_lease_away(plane: ControlPlane) -> Json:
+    lease = plane.cluster.now(LEASE, AGENT_LEASE, LEASE_KEY.namespace)
+    assert lease is not None
+    gone = deepcopy(lease)
+    gone["metadata"]["deletionTimestamp"] = "2026-01-01T11:00:00Z"
+    plane.cluster.have(LEASE, gone)
+    return lease
+
+
+def said(plane: ControlPlane) -> set[tuple[str, str]]:
+    """Status and reason of Ready, over all devices."""
+    conditions = [each for kind in DEVICES for device in plane.all(kind) for each in device["status"]["conditions"]]
+    return {(each["status"], each["reason"]) for each in conditions if each["type"] == "Ready"}
+
+
+def liveness(plane: ControlPlane) -> AgentLiveness:
+    (found,) = [each for each in plane.controllers if isinstance(each, AgentLiveness)]
+    return found
+
+
+def looked_at(plane: ControlPlane) -> list[str]:
+    """Kinds of the devices that are announced from now on."""
+    announced: list[str] = []
+
+    def note(resource: ResourceType, _: Json) -> None:
+        if resource in DEVICES:
+            announced.append(resource.kind)
+
+    plane.cluster.cache.subscribe(note)
+    return announced
+
+
+async def test_an_agent_whose_lease_is_gone_is_lost_and_back_with_a_new_one() -> None:
+    plane = await running()
+    assert said(plane) == {("True", "Available")}
+    lease = take_the_lease_away(plane)
+    await plane.settle()
+    assert said(plane) == {("Unknown", "AgentLost")}
+    machine = plane.machine()
+    assert machine is not None
+    assert machine["status"]["printableStatus"] == "Unknown"
+    assert plane.bmc.commands == ["On"]
+    plane.cluster.have(LEASE, {"metadata": lease["metadata"] | {"uid": "uid-new"}, "spec": lease["spec"]})
+    await plane.settle()
+    assert said(plane) == {("True", "Available")}
+
+
+async def test_an_agent_that_never_said_anything_is_waited_for_and_not_lost() -> None:
+    plane = ControlPlane()
+    take_the_lease_away(plane)
+    plane.cluster.have(BAREMETALMACHINE, claim())
+    while not plane.all(POWERSTATE):
+        await plane.turn()
+    assert ("Unknown", "AgentLost") not in said(plane)
+
+
+async def test_the_devices_are_looked_at_when_the_lease_goes_and_when_it_comes() -> None:
+    plane = await running()
+    announced = looked_at(plane)
+    lease = take_the_lease_away(plane)
+    await liveness(plane).reconcile(LEASE_KEY)
+    assert set(announced) == {"VirtualDisk", "VirtualNIC"}
+    announced.clear()
+    await liveness(plane).reconcile(LEASE_KEY)
+    assert announced == []
+    plane.cluster.have(LEASE, {"metadata": lease["metadata"] | {"uid": "uid-new"}, "spec": lease["spec"]})
+    await liveness(plane).reconcile(LEASE_KEY)
+    assert set(announced) == {"VirtualDisk", "VirtualNIC"}

@@ -1,0 +1,276 @@
+"""Stories of a VirtualDisk: its volume or its seed, its device, and the order in which they go."""
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provider.api.names import (
+    ANNOTATION_VIRTUAL_DISK,
+    FINALIZER_EMULATION,
+    FINALIZER_IN_USE,
+    dpu_namespace,
+    emulated_disk,
+    seed_secret,
+    volume_attachment,
+)
+from provider.api.reasons import Reason
+from provider.api.registry import EMULATEDDISK, PERSISTENTVOLUMECLAIM, SECRET, VOLUMEATTACHMENT
+from provider.api.virtualdisk import VirtualDisk
+from provider.planning.action import ApplyObject, DeleteObject
+from provider.planning.attachment import Storage
+from provider.planning.emulated import STAYS, Departure
+from provider.planning.seed import SeedNIC
+from provider.planning.tenancy import NoHold
+from provider.planning.virtualdisk import DiskPlan, SeedInputs, World, plan
+from tests.unit.planning.builders import (
+    DELETED,
+    NAMESPACE,
+    REFUSED,
+    UNBOUND,
+    Json,
+    child,
+    condition,
+    hold_on,
+    obj,
+)
+from tests.unit.planning.model_api import ModelApi, at_rest, merged
+
+UID = "uid-disk"
+DPU = dpu_namespace("dpu-of-s1")
+PV = obj(
+    "PersistentVolume",
+    "pv",
+    {"claimRef": {"uid": "uid-pvc"}, "csi": {"driver": "lvol", "volumeHandle": "h"}},
+    namespace=None,
+)
+ATTACHMENT = volume_attachment("uid-pv")
+LEAVING = Departure(machine_leaves=True, power_states=("PowerState p",))
+
+
+def disk(*, seed: bool = False, deleted: bool = False, slot: int = 1) -> VirtualDisk:
+    source: Json = {"seed": {"hostname": "bm-01"}} if seed else {"volumeRef": {"name": "v"}}
+    return VirtualDisk.parse(child("VirtualDisk", "disk", source | {"slot": slot}, **(DELETED if deleted else {})))
+
+
+def attached() -> Storage:
+    claim = obj("PersistentVolumeClaim", "pvc", {"volumeName": "pv"}, finalizers=[FINALIZER_IN_USE])
+    held = obj("VolumeAttachment", ATTACHMENT, {"nodeName": "dpu-of-s1"}, namespace=None)
+    held["metadata"]["annotations"] = {ANNOTATION_VIRTUAL_DISK: UID}
+    held["status"] = {"attached": True, "attachmentMetadata": {"uuid": "u"}}
+    return Storage(claim | {"status": {"phase": "Bound"}}, PV, held)
+
+
+def only_apply(decided: DiskPlan) -> ApplyObject:
+    (action,) = decided.actions
+    assert isinstance(action, ApplyObject)
+    return action
+
+
+def test_an_attached_volume_is_asked_for_in_the_dpus_namespace_with_its_publish_context() -> None:
+    action = only_apply(plan(World(disk(), hold_on(), attached())))
+    metadata, spec = action.body["metadata"], action.body["spec"]
+    assert (metadata["namespace"], metadata["name"]) == (DPU, f"disk-{UID}")
+    assert metadata["finalizers"] == [FINALIZER_EMULATION]
+    assert spec["source"]["csi"]["publishContext"] == {"uuid": "u"}
+    assert (spec["slot"], spec["claimUID"]) == (1, "uid-claim")
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+@pytest.mark.parametrize("hold", [REFUSED, UNBOUND], ids=["refused", "unbound"])
+def test_without_a_hold_nothing_is_asked_of_any_dpu(hold: NoHold, deleted: bool) -> None:
+    decided = plan(World(disk(deleted=deleted), hold, None))
+    assert decided.actions == ()
+
+
+def test_a_disk_that_points_at_a_strangers_server_is_refused_aloud() -> None:
+    decided = plan(World(disk(), REFUSED, attached()))
+    assert decided.actions == ()
+    assert (decided.ready.reason, decided.synced.status) == (Reason.SERVER_NOT_YOURS, "False")
+
+
+@pytest.mark.parametrize("slot", [3, 9], ids=["a NIC slot", "beyond the last"])
+def test_a_slot_that_takes_no_disk_is_refused_and_the_others_are_listed(slot: int) -> None:
+    decided = plan(World(disk(slot=slot), hold_on(), attached()))
+    assert decided.actions == ()
+    assert decided.ready.reason is Reason.SLOT_UNAVAILABLE
+    assert "1, 2, 5, 6, 7, 8" in decided.ready.message
+
+
+def test_a_slot_that_is_taken_is_left_to_who_has_it() -> None:
+    decided = plan(World(disk(), hold_on(), attached(), slot_taken_by="disk-other"))
+    assert decided.actions == ()
+    assert "disk-other" in decided.ready.message
+
+
+def test_the_seed_is_written_before_the_device_that_names_it() -> None:
+    seed = SeedInputs((SeedNIC("eth0", "02:00:00:00:00:0a", ("10.20.0.11/24",)),))
+    first = only_apply(plan(World(disk(seed=True), hold_on(), seed=seed)))
+    assert (first.resource, first.body["metadata"]["name"]) == (SECRET, seed_secret(UID))
+    written = replace(seed, secret=first.body)
+    second = only_apply(plan(World(disk(seed=True), hold_on(), seed=written)))
+    assert second.resource is EMULATEDDISK
+    assert second.body["spec"]["source"] == {"seed": {"secretRef": {"name": seed_secret(UID)}}}
+    assert second.body["spec"]["readOnly"] is True
+
+
+@pytest.mark.parametrize(
+    ("seed", "reason"),
+    [
+        (SeedInputs(pending=("VirtualNIC n",)), Reason.WAITING_FOR_NICS),
+        (SeedInputs(user_data_fault="Secret s does not exist"), Reason.SECRET_NOT_FOUND),
+    ],
+)
+def test_a_seed_waits_for_addresses_and_user_data(seed: SeedInputs, reason: Reason) -> None:
+    decided = plan(World(disk(seed=True), hold_on(), seed=seed))
+    assert (decided.actions, decided.ready.reason) == ((), reason)
+
+
+def test_a_missing_secret_is_looked_for_again_for_nobody_tells() -> None:
+    assert plan(World(disk(seed=True), hold_on(), seed=SeedInputs(user_data_fault="no"))).look_again_s is not None
+
+
+def test_a_delivered_seed_is_not_rendered_again_when_a_nic_changes() -> None:
+    first = World(disk(seed=True), hold_on(), seed=SeedInputs())
+    secret = only_apply(plan(first)).body
+    device = only_apply(plan(replace(first, seed=SeedInputs(secret=secret)))).body
+    device["metadata"] |= {"uid": "d", "generation": 1}
+    changed = SeedInputs((SeedNIC("eth9", "02:00:00:00:00:0b", ()),), secret=secret)
+    assert plan(replace(first, seed=changed, device=device)).actions == ()
+
+
+def test_a_deleted_disk_of_a_leaving_machine_waits_until_the_power_was_seen_off() -> None:
+    device = only_apply(plan(World(disk(), hold_on(), attached()))).body
+    device["metadata"] |= {"uid": "d", "generation": 1, "resourceVersion": "1"}
+    decided = plan(World(disk(deleted=True), hold_on(), attached(), device=device, departure=LEAVING))
+    assert decided.actions == ()
+    assert decided.ready.reason is Reason.WAITING_FOR_POWER_OFF
+
+
+@dataclass
+class Scene:
+    """A disk's world, to which things happen; the agent and provider.csi are played by ``happen``."""
+
+    seed: bool
+    api: ModelApi = field(default_factory=ModelApi)
+    deleted: bool = False
+    powered: bool = False
+    held: bool = True
+    tampered: bool = False
+
+    def __post_init__(self) -> None:
+        claim = obj("PersistentVolumeClaim", "pvc", {"volumeName": "pv"}) | {"status": {"phase": "Bound"}}
+        self.api.put(PERSISTENTVOLUMECLAIM, claim)
+
+    @property
+    def device(self) -> Json | None:
+        return self.api.get(EMULATEDDISK, emulated_disk(UID), DPU)
+
+    @property
+    def attachment(self) -> Json | None:
+        return self.api.get(VOLUMEATTACHMENT, ATTACHMENT)
+
+    @property
+    def claim(self) -> Json:
+        claim = self.api.get(PERSISTENTVOLUMECLAIM, "pvc", NAMESPACE)
+        assert claim is not None
+        return claim
+
+    def decide(self) -> DiskPlan:
+        secret = self.api.get(SECRET, seed_secret(UID), DPU)
+        return plan(
+            World(
+                disk(seed=self.seed, deleted=self.deleted),
+                hold_on() if self.held else UNBOUND,
+                None if self.seed else Storage(self.claim, PV, self.attachment),
+                SeedInputs(secret=secret) if self.seed else None,
+                self.device,
+                departure=LEAVING if self.deleted and self.powered else STAYS,
+            )
+        )
+
+    def happen(self, event: str) -> None:
+        device, attachment = self.device, self.attachment
+        match event:
+            case "delete":
+                self.deleted = True
+            case "power on":
+                self.powered = self.powered or not self.deleted
+            case "power off":
+                self.powered = False
+            case "claim lost":
+                self.held = not self.held
+            case "deleted by hand" if device is not None:
+                self.tampered = True
+                self.api.carry_out(
+                    DeleteObject(EMULATEDDISK, DPU, device["metadata"]["name"], device["metadata"]["uid"])
+                )
+            case "agent" if device is not None:
+                self.api.put(EMULATEDDISK, merged(device, {"status": _reported(device)}))
+            case "csi" if attachment is not None:
+                self.api.put(VOLUMEATTACHMENT, merged(attachment, _served(attachment)))
+            case _:
+                pass
+
+
+def _reported(device: Json) -> Json:
+    leaving = "deletionTimestamp" in device["metadata"]
+    told = condition("Removed", "True", "Removed") if leaving else condition("Ready", "True", "Available")
+    return {"observedGeneration": device["metadata"]["generation"], "conditions": [told]}
+
+
+def _served(attachment: Json) -> Json:
+    if "deletionTimestamp" in attachment["metadata"]:
+        return {"metadata": {"finalizers": None}}
+    return {
+        "metadata": {"finalizers": ["metalplane.io/csi"]},
+        "status": {"attached": True, "attachmentMetadata": {"uuid": "u"}},
+    }
+
+
+EVENTS = ["agent", "deleted by hand", "csi", "delete", "power on", "power off", "claim lost"]
+
+
+@given(st.booleans(), st.lists(st.sampled_from(EVENTS), max_size=16))
+def test_carrying_out_a_plan_and_planning_again_gives_the_empty_plan_whatever_happens(
+    seed: bool, happened: list[str]
+) -> None:
+    scene = Scene(seed)
+    at_rest(scene.api, scene.decide)
+    for event in happened:
+        had_device = scene.device is not None
+        scene.happen(event)
+        decided = at_rest(scene.api, scene.decide)
+        _check_order(scene, decided, had_device=had_device)
+
+
+def _check_order(scene: Scene, decided: DiskPlan, *, had_device: bool) -> None:
+    device, attachment = scene.device, scene.attachment
+    going = device is not None and "deletionTimestamp" in device["metadata"]
+    if not scene.deleted or scene.powered:
+        assert not going or scene.tampered
+        assert attachment is None or "deletionTimestamp" not in attachment["metadata"]
+    if device is not None and not scene.seed:
+        assert attachment is not None
+        assert "deletionTimestamp" not in attachment["metadata"], "a volume is given up after its device"
+    if attachment is not None:
+        assert FINALIZER_IN_USE in scene.claim["metadata"]["finalizers"], "a claim is protected while attached"
+    if scene.deleted and not had_device:
+        assert device is None, "nothing new is made on the delete path"
+    if decided.gone:
+        assert device is None
+        assert attachment is None
+        assert FINALIZER_IN_USE not in scene.claim["metadata"].get("finalizers", ())
+
+
+def test_a_disk_whose_way_is_not_blocked_comes_up_and_goes_altogether() -> None:
+    scene = Scene(seed=False)
+    for event in ("", "csi", "agent"):
+        scene.happen(event)
+        decided = at_rest(scene.api, scene.decide)
+    assert decided.ready.status == "True"
+    for event in ("delete", "agent", "csi"):
+        scene.happen(event)
+        decided = at_rest(scene.api, scene.decide)
+    assert decided.gone

@@ -1,0 +1,74 @@
+"""A CSI driver's client: who no longer leads sends nothing, whatever its cache still says."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from provider.csi.driver import Driver
+from provider.runtime.errors import LeadershipLost
+from provider.runtime.lease import Unopposed
+from provider.runtime.tracing import Tracer
+
+
+class Seat(Unopposed):
+    """Leadership that a test takes away."""
+
+    lost = False
+
+    def check(self) -> None:
+        if self.lost:
+            raise LeadershipLost("write as leader without", subject="Lease system/leader")
+
+
+class Stub:
+    """The driver's end: remembers the methods that were called."""
+
+    def __init__(self) -> None:
+        self.called: list[str] = []
+
+    def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
+        async def call(*_: object, **__: object) -> Any:
+            self.called.append(method)
+
+        return call
+
+
+@pytest.fixture
+def stub() -> Stub:
+    return Stub()
+
+
+@pytest.fixture
+def seat() -> Seat:
+    return Seat()
+
+
+@pytest.fixture
+async def driver(stub: Stub, seat: Seat, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Driver]:
+    made = Driver("lvol", "unix:/nonexistent", Tracer("test"), seat)
+    monkeypatch.setattr(made, "_controller", stub)
+    yield made
+    await made.close()
+
+
+CALLS: dict[str, Callable[[Driver], Awaitable[object]]] = {
+    "CreateVolume": lambda driver: driver.create_volume("pvc-1", 1, {}, block=True),
+    "DeleteVolume": lambda driver: driver.delete_volume("handle"),
+    "ControllerExpandVolume": lambda driver: driver.expand_volume("handle", 2, block=True),
+    "ControllerPublishVolume": lambda driver: driver.publish_volume("handle", "node", {}, block=True),
+    "ControllerUnpublishVolume": lambda driver: driver.unpublish_volume("handle", "node"),
+}
+
+
+@pytest.mark.parametrize("method", CALLS)
+async def test_who_has_lost_the_lease_calls_no_driver(driver: Driver, stub: Stub, seat: Seat, method: str) -> None:
+    seat.lost = True
+    with pytest.raises(LeadershipLost):
+        await CALLS[method](driver)
+    assert stub.called == []
+
+
+async def test_who_leads_calls_the_driver(driver: Driver, stub: Stub) -> None:
+    await CALLS["ControllerUnpublishVolume"](driver)
+    assert stub.called == ["ControllerUnpublishVolume"]
