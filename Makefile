@@ -27,7 +27,7 @@ help: ## list the targets
 setup: ## install and build all that demo and test need (Debian packages, .venv, native module, control plane, image)
 	@sandbox/system/install
 	@$(MAKE) --silent $(STAMP)
-	@$(MAKE) --silent --output-sync=line -j2 $(NATIVE) controlplane image
+	@$(MAKE) --silent -j2 $(NATIVE) controlplane image
 	@ln -sf "$$($(BIN)/python -m sandbox.binaries)" $(BIN)/kubectl
 
 $(STAMP): requirements.lock

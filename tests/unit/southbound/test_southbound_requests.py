@@ -65,13 +65,25 @@ async def test_calls_that_are_awaited_together_leave_in_one_write(client: SpdkCl
 
 
 async def test_only_a_window_of_requests_is_under_way(client: SpdkClient, path: Path) -> None:
+    # Those in the queue are due first: a full window that is not answered ends the connection, and them with it.
+    timeouts_s = [1.0] * WINDOW + [0.2] * 2 * WINDOW
     async with listening(path, keep_silent) as peer:
-        calls = [client.call("m", timeout_s=0.5) for _ in range(3 * WINDOW)]
+        calls = [client.call("m", timeout_s=timeout_s) for timeout_s in timeouts_s]
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
-    assert all(isinstance(outcome, DeadlineExceeded) for outcome in outcomes)
+    assert {type(outcome) for outcome in outcomes} == {DeadlineExceeded}
     executed = [outcome.executed for outcome in outcomes if isinstance(outcome, DeadlineExceeded)]
     assert executed == ["unknown"] * WINDOW + ["no"] * 2 * WINDOW
     assert len(peer.requests) == WINDOW
+
+
+async def test_a_window_that_nothing_answers_ends_the_connection(client: SpdkClient, path: Path) -> None:
+    async with listening(path, keep_silent):
+        calls = [client.call("m", timeout_s=0.2) for _ in range(WINDOW)]
+        queued = client.call("m", timeout_s=10)
+        *stuck, last = await asyncio.gather(*calls, queued, return_exceptions=True)
+    assert {type(outcome) for outcome in stuck} == {DeadlineExceeded}
+    assert isinstance(last, ConnectionLost)
+    assert last.executed == "no"
 
 
 async def test_a_reply_makes_room_for_the_next_request(client: SpdkClient, path: Path) -> None:
