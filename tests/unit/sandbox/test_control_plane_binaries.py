@@ -27,7 +27,7 @@ def test_what_the_machine_has_is_used(assets: Path, variable: str) -> None:
 
 def test_what_setup_linked_to_is_not_taken_for_the_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(binaries, "SOURCE", tmp_path)
-    monkeypatch.setattr(binaries, "built_directory", lambda: tmp_path / "not-built")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
     linked = directory(tmp_path / ".venv" / "bin")
     with pytest.raises(MissingTool):
         binaries.find({"PATH": f"{linked}/"})
