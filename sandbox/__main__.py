@@ -65,6 +65,7 @@ def _add_size(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"servers, each with a DPU of its own: 1 to {MOST_SERVERS} (default: those that are up, or 1)",
     )
+    parser.add_argument("--dpus", type=_number_of_servers, metavar="N", help="the same by its other name")
 
 
 def _number_of_servers(text: str) -> int:
@@ -74,10 +75,24 @@ def _number_of_servers(text: str) -> int:
     return number
 
 
+def _size(arguments: argparse.Namespace) -> int | None:
+    from sandbox.errors import AnotherSize
+
+    servers: int | None = arguments.servers
+    dpus: int | None = arguments.dpus
+    if servers is not None and dpus is not None and servers != dpus:
+        raise AnotherSize(
+            f"Bringing up {servers} servers with {dpus} DPUs",
+            cause="each server has one DPU, which sits in it",
+            next_step=f"Ask for {servers} of both, or leave one of the two out.",
+        )
+    return dpus if servers is None else servers
+
+
 def _up(arguments: argparse.Namespace) -> int:
     from sandbox.cloud import Cloud
 
-    cloud = Cloud(arguments.dir, servers=arguments.servers, progress=_say)
+    cloud = Cloud(arguments.dir, servers=_size(arguments), progress=_say)
     cloud.up()
     _say(f"kubeconfig: {cloud.layout.kubeconfig}")
     return 0
@@ -108,7 +123,7 @@ def _exec(arguments: argparse.Namespace) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     from sandbox.demo import run
 
-    return run(arguments.dir, arguments.servers)
+    return run(arguments.dir, _size(arguments))
 
 
 def _say(line: str) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from provider.api.generation import crds
 from provider.api.names import INSTALLATION_NAMESPACE, dpu_namespace, dpu_user
-from sandbox import binaries, images, inventory, network, pki, processes, state
+from sandbox import binaries, fabric, images, inventory, pki, processes, state
 from sandbox.client import SupervisorClient
 from sandbox.errors import AnotherSize
 from sandbox.kubectl import Kubectl
@@ -32,7 +32,6 @@ Progress = Callable[[str], None]
 
 IMAGE = "tiny"
 _KEPT_AFTER_DOWN = ("log", "trace")
-_TENANT_PREFIX_BITS = 24
 
 
 class Cloud:
@@ -71,14 +70,14 @@ class Cloud:
         pki.ssh_key(self.layout.ssh_key, f"sandbox-{self.layout.id}")
         self._directories(chosen.servers)
         with self._step("network namespaces"):
-            self._namespaces(chosen.servers)
+            fabric.lay_cables(self.layout, chosen.servers, inventory.tenants(chosen.servers))
         self.supervisor.ensure_running()
         with ThreadPoolExecutor(max_workers=1) as beside:
             image = beside.submit(self._image)
             with self._step("control plane, storage node, DPUs, servers"):
                 self.supervisor.start([*control_plane.serving(), *self._without_cluster(chosen)])
             with self._step("switches"):
-                self._switches(chosen.servers)
+                fabric.plug_in(self.layout, chosen.servers, inventory.tenants(chosen.servers))
             with self._step("kinds"):
                 self.kubectl.apply_definitions(crds())
             with self._step("golden image and inventory"):
@@ -127,31 +126,15 @@ class Cloud:
         for directory in wanted:
             directory.mkdir(parents=True, exist_ok=True)
 
-    def _namespaces(self, servers: int) -> None:
-        """Tenant and DPUs; the DPUs' switches form a star around the first, where the tenant is plugged in."""
-        tenant = self.layout.tenant_namespace
-        for name in (tenant, *(self.layout.dpu_namespace(number) for number in range(servers))):
-            network.ensure_namespace(name)
-        first = self.layout.dpu_namespace(0)
-        network.ensure_cable(first, "tenant0", tenant, "eth0")
-        network.ensure_address(tenant, "eth0", f"{inventory.TENANT_GATEWAY}/{_TENANT_PREFIX_BITS}")
-        for number in range(1, servers):
-            network.ensure_cable(first, f"dpu{number}", self.layout.dpu_namespace(number), "uplink0")
-
-    def _switches(self, servers: int) -> None:
-        for number in range(servers):
-            processes.switch(self.layout, number).ensure_bridge()
-        first = processes.switch(self.layout, 0)
-        first.ensure_port("tenant0", vlan=inventory.TENANT_VLAN)
-        for number in range(1, servers):
-            first.ensure_port(f"dpu{number}", vlan=None)
-            processes.switch(self.layout, number).ensure_port("uplink0", vlan=None)
-
     def _without_cluster(self, chosen: state.State) -> list[ProcessSpec]:
         function_authority = pki.Authority(self.layout.pki / "function", "metalplane-function")
         certificates = function_authority.server("server", names=("function-metalplane", "localhost", "127.0.0.1"))
         served = _as_directory(certificates, function_authority.certificate, self.layout.pki / "function-server")
-        specs = [*processes.storage(self.layout, chosen.ports), processes.function(chosen.ports, served)]
+        specs = [
+            *processes.rack(self.layout),
+            *processes.storage(self.layout),
+            processes.function(chosen.ports, served),
+        ]
         for number in range(chosen.servers):
             self._bmc_password(number)
             specs += processes.dpu(self.layout, number, chosen.ports)

@@ -4,6 +4,7 @@ Everything is done as a tenant would: the machine is applied to the API server, 
 sent from where a tenant's client sits.
 """
 
+import ipaddress
 import subprocess
 import sys
 import time
@@ -15,13 +16,15 @@ from typing import Any
 
 import yaml
 
+from sandbox import inventory
 from sandbox.cloud import Cloud
 from sandbox.errors import SandboxError
 from sandbox.paths import SOURCE
 
 Json = dict[str, Any]
 
-NAMESPACE, NAME = "tenant-a", "bm-01"
+NAMESPACE, NAME = inventory.FIRST_TENANT.name, "bm-01"
+_FIRST_HOST = 10
 _ANSWER_S = 120.0
 _LOOK_EVERY_S = 0.25
 
@@ -52,9 +55,12 @@ def _example(cloud: Cloud, number: int) -> Json:
     machine: Json = yaml.safe_load(text)
     public_key = cloud.layout.ssh_key.with_suffix(".pub").read_text().strip()
     machine["spec"]["cloudInit"] = {"sshAuthorizedKeys": [public_key]}
-    if number > 1:
-        machine["metadata"]["name"] = f"bm-{number:02}"
-        machine["spec"]["networkInterfaces"][0]["address"] = f"10.20.0.{10 + number}/24"
+    tenants = inventory.tenants(cloud.servers)
+    tenant = tenants[(number - 1) % len(tenants)]
+    machine["metadata"] |= {"name": f"bm-{number:02}", "namespace": tenant.name}
+    subnet = ipaddress.ip_network(tenant.subnet)
+    address = f"{subnet[_FIRST_HOST + number]}/{subnet.prefixlen}"
+    machine["spec"]["networkInterfaces"][0] |= {"network": tenant.name, "address": address}
     return machine
 
 
@@ -63,7 +69,7 @@ def _follow(cloud: Cloud, names: Sequence[str]) -> list[Json]:
     told: set[tuple[str, str]] = set()
     deadline = time.monotonic() + _ANSWER_S
     while True:
-        seen = cloud.kubectl.get("bmm", f"--namespace={NAMESPACE}")["items"]
+        seen = cloud.kubectl.get("bmm", "--all-namespaces")["items"]
         machines = [machine for machine in seen if machine["metadata"]["name"] in names]
         for machine in machines:
             _tell(machine, told, named=len(names) > 1)
@@ -90,14 +96,14 @@ def _steps(machine: Json) -> Iterator[tuple[str, float]]:
 
 
 def _stuck(cloud: Cloud, machine: Json) -> DemoFailed:
-    name = machine["metadata"]["name"]
+    name, namespace = machine["metadata"]["name"], machine["metadata"]["namespace"]
     conditions = machine.get("status", {}).get("conditions", ())
     told: Json = next((each for each in conditions if each["type"] == "Progressing"), {})
     why = f"{told.get('reason', 'nothing')}: {told.get('message', '')}"
     return DemoFailed(
         f"Waiting for machine {name} to answer",
         cause=f"after {_ANSWER_S:g} s it is {machine.get('status', {}).get('printableStatus')} ({why})",
-        next_step=f"Run `.venv/bin/bmctl describe {name} -n {NAMESPACE}`; logs are in {cloud.layout.log}.",
+        next_step=f"Run `.venv/bin/bmctl describe {name} -n {namespace}`; logs are in {cloud.layout.log}.",
     )
 
 

@@ -4,7 +4,7 @@ SandboxError                 what was attempted, on what, the cause, and what to
 ├── MissingTool              the machine lacks something that ``make setup`` installs
 ├── CommandFailed            a program that the sandbox ran to its end said no
 ├── CommandOverdue           a program that the sandbox ran did not end in time
-├── AnotherSize              the sandbox is there with another number of servers
+├── AnotherSize              the sandbox cannot have, or does not have, the number of servers asked for
 ├── ProcessNotReady          a process of the sandbox did not come up in time
 └── SupervisorUnavailable    nobody, or somebody else, answers on the supervisor's socket
 """
@@ -42,7 +42,7 @@ class CommandOverdue(SandboxError):
 
 
 class AnotherSize(SandboxError):
-    """The sandbox is there with another number of servers."""
+    """The sandbox cannot have, or does not have, the number of servers asked for."""
 
 
 class ProcessNotReady(SandboxError):

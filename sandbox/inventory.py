@@ -6,6 +6,7 @@ its own namespace, the provider what its controllers touch.
 
 import base64
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from provider.api import API_VERSION, GROUP
@@ -14,33 +15,49 @@ from sandbox.images import Image
 
 Json = dict[str, Any]
 
-TENANT_NAMESPACE = "tenant-a"
 PROVIDER_USER = "metalplane:provider"
 DPU_GROUP = "metalplane:dpus"
 CSI_DRIVER = "lvol.csi.metalplane.io"
 STORAGE_CLASS = "lvol"
 BMC_USER = "admin"
-TENANT_VLAN = 100
-TENANT_SUBNET = "10.20.0.0/24"
-TENANT_GATEWAY = "10.20.0.1"
 SERVER_CPUS = 1
 SERVER_MEMORY_MIB = 256
 SLOTS = 8
 NIC_SLOTS = {7: "vm0", 8: "vm1"}
 """PCIe slots for NICs, and the representor of each on the DPU."""
 
+
+@dataclass(frozen=True, slots=True)
+class TenantNetwork:
+    """A tenant, whose namespace is called as its network is."""
+
+    name: str
+    vlan: int
+    subnet: str
+    gateway: str
+
+
+FIRST_TENANT = TenantNetwork("tenant-a", 100, "10.20.0.0/24", "10.20.0.1")
+SECOND_TENANT = TenantNetwork("tenant-b", 200, "10.30.0.0/24", "10.30.0.1")
+
 _READ = ["get", "list", "watch"]
 _WRITE = ["create", "update", "patch", "delete"]
 _RBAC = "rbac.authorization.k8s.io"
 
 
+def tenants(servers: int) -> tuple[TenantNetwork, ...]:
+    """A second tenant moves in where there is a second server."""
+    return (FIRST_TENANT,) if servers == 1 else (FIRST_TENANT, SECOND_TENANT)
+
+
 def objects(image: Image, bmcs: Sequence[tuple[int, str]]) -> list[Json]:
     """Everything that ``up`` applies, namespaces first. ``bmcs``: UDP port and password of each server's BMC."""
+    residents = tenants(len(bmcs))
     return [
-        *(_object("v1", "Namespace", name) for name in (INSTALLATION_NAMESPACE, TENANT_NAMESPACE)),
+        *(_object("v1", "Namespace", name) for name in (INSTALLATION_NAMESPACE, *(each.name for each in residents))),
         *_provider_rights(),
         *_storage(),
-        *_catalogue(image),
+        *_catalogue(image, residents),
         *(item for number, (port, password) in enumerate(bmcs) for item in _server(number, port, password)),
     ]
 
@@ -82,20 +99,16 @@ def _storage() -> Iterator[Json]:
     }
 
 
-def _catalogue(image: Image) -> Iterator[Json]:
+def _catalogue(image: Image, residents: Sequence[TenantNetwork]) -> Iterator[Json]:
     yield _object(API_VERSION, "ClusterProviderConfig", "default") | {"spec": {"storageClassName": STORAGE_CLASS}}
     small = {"cpus": SERVER_CPUS, "memory": f"{SERVER_MEMORY_MIB}Mi"}
     yield _object(API_VERSION, "InstanceType", "small") | {"spec": small}
-    yield _object(API_VERSION, "Network", "tenant-a") | {
-        "spec": {
-            "vlan": TENANT_VLAN,
-            "subnet": TENANT_SUBNET,
-            "gateway": TENANT_GATEWAY,
-            "allowedNamespaces": [TENANT_NAMESPACE],
-        }
-    }
+    for each in residents:
+        spec = {"vlan": each.vlan, "subnet": each.subnet, "gateway": each.gateway, "allowedNamespaces": [each.name]}
+        yield _object(API_VERSION, "Network", each.name) | {"spec": spec}
+    granted = [each.name for each in residents]
     yield _object(API_VERSION, "MachineImage", image.name) | {
-        "spec": {"sha256": image.sha256, "sizeBytes": image.size_bytes, "allowedNamespaces": [TENANT_NAMESPACE]}
+        "spec": {"sha256": image.sha256, "sizeBytes": image.size_bytes, "allowedNamespaces": granted}
     }
 
 

@@ -1,4 +1,4 @@
-"""One Open vSwitch for each DPU: its own database, daemons, sockets and network namespace.
+"""One Open vSwitch for each DPU and one on top of the rack: its own database, daemons, sockets and network namespace.
 
 The daemons run in the foreground under the supervisor (ovsdb-server(1), ovs-vswitchd(8)). The bridge uses the userspace
 datapath; ports of servers are the agent's, only cables to the outside are made here.
@@ -17,9 +17,9 @@ _SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 
 @dataclass(frozen=True, slots=True)
 class OpenVSwitch:
-    """The instance of one DPU. ``files`` holds its database, ``sockets`` its sockets."""
+    """One instance. ``files`` holds its database, ``sockets`` its sockets."""
 
-    dpu: str
+    name: str
     files: Path
     sockets: Path
     network_namespace: str
@@ -57,16 +57,16 @@ class OpenVSwitch:
             self._process("ovs-vswitchd", switch, switch_control),
         ]
 
-    def ensure_bridge(self) -> None:
-        """Have the bridge, which passes frames between its ports while no agent has said otherwise."""
-        self._configure("--", "set", "Open_vSwitch", ".", f"external_ids:system-id={self.dpu}")
+    def ensure_bridge(self, bridge: str) -> None:
+        """Have a bridge, which passes frames between its ports while no agent has said otherwise."""
+        self._configure("--", "set", "Open_vSwitch", ".", f"external_ids:system-id={self.name}")
         settings = ("datapath_type=netdev", "fail_mode=standalone")
-        self._configure("--may-exist", "add-br", BRIDGE, "--", "set", "bridge", BRIDGE, *settings)
+        self._configure("--may-exist", "add-br", bridge, "--", "set", "bridge", bridge, *settings)
 
-    def ensure_port(self, device: str, *, vlan: int | None) -> None:
+    def ensure_port(self, bridge: str, device: str, *, vlan: int | None = None) -> None:
         """Have a device as a port: in one VLAN, untagged at the port, or as a trunk of all."""
-        tag = [] if vlan is None else [f"tag={vlan}"]
-        self._configure("--may-exist", "add-port", BRIDGE, device, "--", "set", "port", device, *(tag or ["tag=[]"]))
+        tag = "tag=[]" if vlan is None else f"tag={vlan}"
+        self._configure("--may-exist", "add-port", bridge, device, "--", "set", "port", device, tag)
 
     def _configure(self, *arguments: str) -> None:
         run("ovs-vsctl", f"--db=unix:{self.database_socket}", "--timeout=20", *arguments)
@@ -74,7 +74,7 @@ class OpenVSwitch:
     def _process(self, program: str, argv: tuple[str, ...], socket: Path) -> ProcessSpec:
         directories = {f"OVS_{name}": str(self.sockets) for name in ("RUNDIR", "LOGDIR", "DBDIR", "SYSCONFDIR")}
         return ProcessSpec(
-            f"{program}-{self.dpu}",
+            f"{program}-{self.name}",
             argv,
             environment=directories,
             network_namespace=self.network_namespace,

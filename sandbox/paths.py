@@ -81,6 +81,14 @@ class Layout:
     def supervisor_socket(self) -> Path:
         return self.run / "supervisor.sock"
 
+    @property
+    def rack(self) -> Path:
+        return self.files / "rack"
+
+    @property
+    def rack_run(self) -> Path:
+        return self.run / "rack"
+
     def dpu(self, number: int) -> Path:
         return self.files / "dpu" / str(number)
 
@@ -101,6 +109,16 @@ class Layout:
     def tenant_namespace(self) -> str:
         """Network namespace in which a tenant's client sits."""
         return f"mp-{self.id}-tenant"
+
+    @property
+    def rack_namespace(self) -> str:
+        """Network namespace of the top-of-rack switch."""
+        return f"mp-{self.id}-rack"
+
+    @property
+    def storage_namespace(self) -> str:
+        """Network namespace of the storage node."""
+        return f"mp-{self.id}-storage"
 
     @property
     def network_namespace_prefix(self) -> str:

@@ -9,8 +9,8 @@ import uuid
 from pathlib import Path
 
 from provider.api.names import INSTALLATION_NAMESPACE, dpu_namespace
-from sandbox import inventory
-from sandbox.ovs import BRIDGE, OpenVSwitch
+from sandbox import fabric, inventory
+from sandbox.ovs import BRIDGE
 from sandbox.paths import Layout
 from sandbox.process import ProcessSpec, Ready
 from sandbox.state import Ports
@@ -24,15 +24,16 @@ RELAY_PORT = 6443
 _BOOT_LEDGER = "METALPLANE_BOOT_LEDGER"
 
 
-def switch(layout: Layout, number: int) -> OpenVSwitch:
-    return OpenVSwitch(f"dpu{number}", layout.dpu(number) / "ovs", layout.dpu_run(number), layout.dpu_namespace(number))
-
-
 def bmc_password_file(layout: Layout, number: int) -> Path:
     return layout.server(number) / "bmc-password"
 
 
-def storage(layout: Layout, ports: Ports) -> list[ProcessSpec]:
+def rack(layout: Layout) -> list[ProcessSpec]:
+    """The top-of-rack switch."""
+    return fabric.rack_switch(layout).processes()
+
+
+def storage(layout: Layout) -> list[ProcessSpec]:
     """The storage node: an SPDK target and the CSI driver that serves volumes from it."""
     spdk_socket = layout.storage_run / "spdk.sock"
     csi_socket = layout.storage_run / "csi.sock"
@@ -44,12 +45,12 @@ def storage(layout: Layout, ports: Ports) -> list[ProcessSpec]:
         pool_file=layout.storage / "pool.img",
         pool_size_bytes=POOL_SIZE_BYTES,
         lvstore=LVSTORE,
-        traddr="127.0.0.1",
-        trsvcid=ports.nvmf,
+        traddr=fabric.STORAGE_ADDRESS,
+        trsvcid=fabric.NVMF_PORT,
         trace_dir=layout.trace,
     )
     return [
-        _spdk(layout, "storage", spdk_socket, layout.storage / "spdk"),
+        _spdk(layout, "storage", layout.storage_namespace, socket=spdk_socket, dir=layout.storage / "spdk"),
         ProcessSpec("lvol", driver, ready=(Ready("unix", str(csi_socket)),)),
     ]
 
@@ -57,10 +58,11 @@ def storage(layout: Layout, ports: Ports) -> list[ProcessSpec]:
 def dpu(layout: Layout, number: int, ports: Ports) -> list[ProcessSpec]:
     """What a DPU runs beside its agent: Open vSwitch, an SPDK target, and the way to the API server."""
     relay = _module("sandbox.relay", netns=layout.dpu_namespace(number), port=RELAY_PORT, target_port=ports.apiserver)
-    spdk_socket = layout.dpu_run(number) / "spdk.sock"
+    run = layout.dpu_run(number)
+    target = {"socket": run / "spdk.sock", "dir": layout.dpu(number) / "spdk", "vhost_dir": run / "vhost"}
     return [
-        *switch(layout, number).processes(),
-        _spdk(layout, f"dpu{number}", spdk_socket, layout.dpu(number) / "spdk", layout.dpu_run(number) / "vhost"),
+        *fabric.dpu_switch(layout, number).processes(),
+        _spdk(layout, f"dpu{number}", layout.dpu_namespace(number), **target),
         ProcessSpec(f"relay-dpu{number}", relay),
     ]
 
@@ -155,15 +157,10 @@ def agent(layout: Layout, number: int, kubeconfig: Path, node_id: str) -> Proces
     return ProcessSpec(f"agent-dpu{number}", argv, network_namespace=layout.dpu_namespace(number))
 
 
-def _spdk(layout: Layout, name: str, socket: Path, directory: Path, vhost_directory: Path | None = None) -> ProcessSpec:
-    options: dict[str, object] = {
-        "socket": socket,
-        "dir": directory,
-        "request_log": layout.log / f"spdk-{name}.requests.jsonl",
-    }
-    if vhost_directory is not None:
-        options["vhost_dir"] = vhost_directory
-    return ProcessSpec(f"spdk-{name}", _module("sandbox.spdk", **options), ready=(Ready("unix", str(socket)),))
+def _spdk(layout: Layout, name: str, network_namespace: str, *, socket: Path, **options: Path) -> ProcessSpec:
+    log = layout.log / f"spdk-{name}.requests.jsonl"
+    argv = _module("sandbox.spdk", socket=socket, request_log=log, **options)
+    return ProcessSpec(f"spdk-{name}", argv, network_namespace=network_namespace, ready=(Ready("unix", str(socket)),))
 
 
 def _module(name: str, **options: object) -> tuple[str, ...]:

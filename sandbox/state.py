@@ -20,7 +20,6 @@ class Ports:
     apiserver: int
     controller_manager: int
     function: int
-    nvmf: int
     bmc: tuple[int, ...]
 
 
@@ -47,7 +46,6 @@ def choose(servers: int, seed: str) -> State:
         apiserver=next(free),
         controller_manager=next(free),
         function=next(free),
-        nvmf=next(free),
         bmc=tuple(next(free) for _ in range(servers)),
     )
     return State(boot_id(), servers, ports)

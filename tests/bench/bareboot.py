@@ -16,8 +16,9 @@ from dpu_handler import seed as seed_image
 from provider.api.virtualdisk import SeedParameters
 from provider.function.children import BOOT_SLOT, SEED_SLOT
 from provider.planning.seed import SeedNIC, render
-from sandbox import inventory, network, processes
+from sandbox import fabric, inventory, network
 from sandbox.cloud import IMAGE, Cloud
+from sandbox.ovs import BRIDGE
 from sandbox.process import ProcessSpec, Ready
 from tests.bench.firstreply import FirstReply
 from tests.bench.provisioning import ADDRESS, BOOT_S, NAME, PREFIX_BITS, public_key
@@ -46,7 +47,7 @@ class BareServer:
         for directory in (self._files, self._run):
             directory.mkdir()
         self._cloud.supervisor.start([self._chassis()])
-        processes.switch(self._cloud.layout, 0).ensure_port(_REPRESENTOR, vlan=inventory.TENANT_VLAN)
+        fabric.dpu_switch(self._cloud.layout, 0).ensure_port(BRIDGE, _REPRESENTOR, vlan=inventory.FIRST_TENANT.vlan)
 
     def boot(self) -> float:
         """Seconds from asking for power to the first reply; the server is off and empty again afterwards."""
@@ -124,5 +125,5 @@ def _export(name: str, socket: Path, *, writable: bool) -> str:
 
 def _seed(key: str) -> dict[str, bytes]:
     """What the product renders for the example machine, with this server's MAC."""
-    nic = SeedNIC("eth0", _MAC, (f"{ADDRESS}/{PREFIX_BITS}",), gateway=inventory.TENANT_GATEWAY)
+    nic = SeedNIC("eth0", _MAC, (f"{ADDRESS}/{PREFIX_BITS}",), gateway=inventory.FIRST_TENANT.gateway)
     return render(SeedParameters(hostname=NAME, ssh_authorized_keys=[key]), str(uuid.uuid4()), [nic], None)

@@ -23,7 +23,7 @@ from tests.bench.waiting import BenchFailed
 
 Json = dict[str, Any]
 
-NAME, NAMESPACE = "bm-01", inventory.TENANT_NAMESPACE
+NAME, NAMESPACE = "bm-01", inventory.FIRST_TENANT.name
 ADDRESS = "10.20.0.11"
 PREFIX_BITS = 24
 BOOT_S = 120.0

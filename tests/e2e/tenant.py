@@ -24,7 +24,7 @@ _LEASES = {
 }
 """Namespace and name of the Lease that a process renews while it works."""
 
-NAMESPACE = inventory.TENANT_NAMESPACE
+NAMESPACE = inventory.FIRST_TENANT.name
 ADDRESS = "10.20.0.11"
 BOOT_S = 90.0
 _COMMAND_S = 60.0

@@ -1,4 +1,4 @@
-"""Several machines at once: a server and a DPU for each, one storage node and one tenant network for all."""
+"""Several machines at once: a server and a DPU for each, one storage node for all, two tenants' networks."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -7,10 +7,15 @@ import pytest
 
 from sandbox.cloud import Cloud
 from sandbox.errors import AnotherSize
-from tests.e2e.tenant import BOOT_S, Machine, Tenant
+from sandbox.inventory import FIRST_TENANT, SECOND_TENANT
+from tests.e2e.tenant import BOOT_S, NAMESPACE, Json, Tenant, patch
 from tests.waiting import wait_for
 
-ADDRESSES = {"bm-01": "10.20.0.11", "bm-02": "10.20.0.12"}
+FIRST, SECOND = "10.20.0.11", "10.20.0.12"
+"""Of the two machines, on the first tenant's network."""
+
+ELSEWHERE = "10.30.0.12"
+"""Of the second machine, on the second tenant's network."""
 
 
 @pytest.fixture
@@ -24,17 +29,24 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         cloud.down()
 
 
-def test_two_machines_run_on_two_servers_and_reach_each_other(pair: Cloud) -> None:
+def test_two_machines_run_on_two_servers_and_share_one_network_of_two(pair: Cloud) -> None:
+    other = SECOND_TENANT.name
+    patch(pair, f"network/{other}", {"spec": {"allowedNamespaces": [NAMESPACE, other]}})
     tenant = Tenant(pair)
-    machines = [apply(tenant, name, address) for name, address in ADDRESSES.items()]
+    both = [nic("eth0", FIRST_TENANT.name, SECOND), nic("eth1", other, ELSEWHERE)]
+    machines = [
+        tenant.apply("bm-01", networkInterfaces=[nic("eth0", FIRST_TENANT.name, FIRST)]),
+        tenant.apply("bm-02", networkInterfaces=both),
+    ]
     for machine in machines:
         machine.wait_running(2 * BOOT_S)
     assert {machine.get()["status"]["serverName"] for machine in machines} == {"server0", "server1"}
-    first, second = ADDRESSES.values()
-    for machine in machines:
-        wait_for(partial(machine.answers, ADDRESSES[machine.name]), f"an answer of {machine.name}")
-    wait_for(lambda: machines[0].lets_in(first), "the first logs in")
-    assert "1 packets received" in machines[0].run(f"ping -c1 -W5 {second}", first), "from DPU to DPU"
+    first = machines[0]
+    for address in (FIRST, SECOND, ELSEWHERE):
+        wait_for(partial(first.answers, address), f"an answer of {address}")
+    wait_for(lambda: first.lets_in(FIRST), "the first logs in")
+    assert "1 packets received" in first.run(f"ping -c1 -W5 {SECOND}", FIRST), "from DPU to DPU"
+    assert "0 packets received" in first.run(f"ping -c1 -W1 {ELSEWHERE} || true", FIRST), "no way between two networks"
 
     for machine in machines:
         machine.delete()
@@ -46,6 +58,5 @@ def test_two_machines_run_on_two_servers_and_reach_each_other(pair: Cloud) -> No
         Cloud(pair.layout.directory, servers=1).up()
 
 
-def apply(tenant: Tenant, name: str, address: str) -> Machine:
-    interface = {"name": "eth0", "network": "tenant-a", "address": f"{address}/24"}
-    return tenant.apply(name, networkInterfaces=[interface])
+def nic(name: str, network: str, address: str) -> Json:
+    return {"name": name, "network": network, "address": f"{address}/24"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import processes
+from sandbox import fabric
 from sandbox.cloud import Cloud
 from tests.conformance.emulation.rig import Caller
 from tests.e2e.inventory import inventory, wait_as_before
@@ -58,7 +58,7 @@ class Port:
     """The machine's port on its DPU's switch, as a hand with ovs-vsctl reaches it."""
 
     def __init__(self, cloud: Cloud) -> None:
-        self._database = processes.switch(cloud.layout, 0).database_socket
+        self._database = fabric.dpu_switch(cloud.layout, 0).database_socket
 
     def change(self, *arguments: str) -> str:
         argv = ["ovs-vsctl", f"--db=unix:{self._database}", *arguments]

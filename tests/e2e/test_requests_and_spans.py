@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import processes
+from sandbox import fabric
 from sandbox.cloud import Cloud
 from tests.e2e.tenant import Tenant, kill
 from tests.waiting import wait_for
@@ -28,7 +28,7 @@ _OVSDB_REQUEST = re.compile(r'received request, method="(?P<method>\w+)".* id=(?
 @pytest.fixture
 def ovsdb_log(cloud: Cloud) -> Iterator[Path]:
     """ovsdb-server's log, with every JSON-RPC message in it while the test runs."""
-    switch = processes.switch(cloud.layout, 0)
+    switch = fabric.dpu_switch(cloud.layout, 0)
     say = ["ovs-appctl", "-t", str(switch.sockets / "ovsdb-server.ctl"), "vlog/set"]
     subprocess.run([*say, "jsonrpc:console:dbg"], check=True, capture_output=True)
     yield cloud.layout.log / "ovsdb-server-dpu0.log"

@@ -173,7 +173,7 @@ def test_it_posts_events_in_its_own_namespace_and_reads_none(second: Rest) -> No
 def test_it_sees_nothing_of_the_rest_of_the_cluster(second: Rest, resource: ResourceType) -> None:
     assert second.ask("GET", resource.path()).code == FORBIDDEN
     if resource.namespaced:
-        for namespace in (inventory.TENANT_NAMESPACE, INSTALLATION_NAMESPACE):
+        for namespace in (inventory.FIRST_TENANT.name, INSTALLATION_NAMESPACE):
             assert second.ask("GET", resource.path(namespace)).code == FORBIDDEN
 
 

@@ -26,7 +26,7 @@ def as_dpu1(apiserver: ApiServer, tmp_path: Path) -> Kubectl:
 @pytest.mark.parametrize("kind", ["emulateddisks", "emulatednics", "secrets", "leases"])
 def test_a_dpu_reads_its_own_namespace_and_no_other(as_dpu1: Kubectl, kind: str) -> None:
     assert as_dpu1.get(kind, f"--namespace={dpu_namespace('dpu1')}")["items"] == []
-    for namespace in (dpu_namespace("dpu0"), INSTALLATION_NAMESPACE, inventory.TENANT_NAMESPACE):
+    for namespace in (dpu_namespace("dpu0"), INSTALLATION_NAMESPACE, inventory.FIRST_TENANT.name):
         with pytest.raises(CommandFailed, match="Forbidden"):
             as_dpu1.get(kind, f"--namespace={namespace}")
 

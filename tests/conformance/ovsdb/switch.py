@@ -71,7 +71,7 @@ class Switch:
             run("ip", "-netns", self._namespace, "tuntap", "add", "dev", tap, "mode", "tap")
         self.server.start()
         self.switch.start()
-        self._ovs.ensure_bridge()
+        self._ovs.ensure_bridge(BRIDGE)
 
     def stop(self) -> None:
         self.switch.kill()

@@ -14,7 +14,7 @@ from sandbox.status import render
 
 SOCKET_PATH_BYTES = 108
 IMAGE = Image("tiny", "0" * 64, 1 << 20, Path("/nonexistent"))
-PORTS = state.Ports(1, 2, 3, 4, 5, 6, (7, 8))
+PORTS = state.Ports(1, 2, 3, 4, 5, (6, 7))
 
 
 def test_two_directories_share_nothing(tmp_path: Path) -> None:
@@ -38,14 +38,7 @@ def test_sockets_fit_their_limit_however_deep_the_directory_lies(tmp_path: Path)
 def test_ports_differ_and_are_kept(tmp_path: Path) -> None:
     chosen = state.choose(3, "abcdef01")
     ports = chosen.ports
-    numbers = [
-        ports.etcd_client,
-        ports.etcd_peer,
-        ports.apiserver,
-        ports.controller_manager,
-        ports.function,
-        ports.nvmf,
-    ]
+    numbers = [ports.etcd_client, ports.etcd_peer, ports.apiserver, ports.controller_manager, ports.function]
     assert len({*numbers, *ports.bmc}) == len(numbers) + 3
     state.write(tmp_path / "state.json", chosen)
     assert state.read(tmp_path / "state.json") == chosen
@@ -83,7 +76,7 @@ def test_process_names_and_sockets_are_unique(tmp_path: Path) -> None:
     layout = Layout.of(tmp_path)
     layout.server(0).mkdir(parents=True)
     layout.server(1).mkdir(parents=True)
-    specs = [*processes.storage(layout, PORTS), processes.function(PORTS, tmp_path)]
+    specs = [*processes.storage(layout), processes.function(PORTS, tmp_path)]
     for number in (0, 1):
         specs += processes.server(layout, number, PORTS)
         specs.append(processes.agent(layout, number, tmp_path / "kubeconfig", f"uid-{number}"))
