@@ -52,8 +52,8 @@ image: $(STAMP)
 	@$(BIN)/python -m sandbox.images build tiny --output-dir $(CACHE)/images >/dev/null
 
 .PHONY: demo
-demo: setup ## bring a metal cloud up here, boot a server in it (SERVERS=N DPUS=N: N of them), and show how that went
-	@$(BIN)/python -m sandbox demo $(if $(SERVERS),--servers $(SERVERS)) $(if $(DPUS),--dpus $(DPUS))
+demo: setup ## bring a metal cloud up here, boot a server in it (SERVERS=N DPUS=N IMAGE=tiny|debian), and show how that went
+	@$(BIN)/python -m sandbox demo $(if $(SERVERS),--servers $(SERVERS)) $(if $(DPUS),--dpus $(DPUS)) $(if $(IMAGE),--image $(IMAGE))
 
 .PHONY: demo-down
 demo-down: ## take the demo down and leave nothing

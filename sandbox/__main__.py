@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dir", type=Path, default=SOURCE, help="directory it belongs to (default: this checkout)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="bring it up; what runs already is left alone")
-    _add_size(up)
+    _add_shape(up)
     up.set_defaults(run=_up)
     down = commands.add_parser("down", help="take it down and leave nothing but logs and traces")
     down.set_defaults(run=_down)
@@ -53,12 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     execute.add_argument("command", nargs="+", metavar="-- COMMAND")
     execute.set_defaults(run=_exec)
     demo = commands.add_parser("demo", help="bring it up, boot its servers, and show how that went")
-    _add_size(demo)
+    _add_shape(demo)
     demo.set_defaults(run=_demo)
     return parser
 
 
-def _add_size(parser: argparse.ArgumentParser) -> None:
+def _add_shape(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--servers",
         type=_number_of_servers,
@@ -66,6 +66,11 @@ def _add_size(parser: argparse.ArgumentParser) -> None:
         help=f"servers, each with a DPU of its own: 1 to {MOST_SERVERS} (default: those that are up, or 1)",
     )
     parser.add_argument("--dpus", type=_number_of_servers, metavar="N", help="the same by its other name")
+    parser.add_argument(
+        "--image",
+        choices=["tiny", "debian"],
+        help="golden image that machines boot (default: that which is up, or tiny)",
+    )
 
 
 def _number_of_servers(text: str) -> int:
@@ -76,12 +81,12 @@ def _number_of_servers(text: str) -> int:
 
 
 def _size(arguments: argparse.Namespace) -> int | None:
-    from sandbox.errors import AnotherSize
+    from sandbox.errors import AnotherShape
 
     servers: int | None = arguments.servers
     dpus: int | None = arguments.dpus
     if servers is not None and dpus is not None and servers != dpus:
-        raise AnotherSize(
+        raise AnotherShape(
             f"Bringing up {servers} servers with {dpus} DPUs",
             cause="each server has one DPU, which sits in it",
             next_step=f"Ask for {servers} of both, or leave one of the two out.",
@@ -92,7 +97,7 @@ def _size(arguments: argparse.Namespace) -> int | None:
 def _up(arguments: argparse.Namespace) -> int:
     from sandbox.cloud import Cloud
 
-    cloud = Cloud(arguments.dir, servers=_size(arguments), progress=_say)
+    cloud = Cloud(arguments.dir, servers=_size(arguments), image=arguments.image, progress=_say)
     cloud.up()
     _say(f"kubeconfig: {cloud.layout.kubeconfig}")
     return 0
@@ -123,7 +128,7 @@ def _exec(arguments: argparse.Namespace) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     from sandbox.demo import run
 
-    return run(arguments.dir, _size(arguments))
+    return run(arguments.dir, servers=_size(arguments), image=arguments.image)
 
 
 def _say(line: str) -> None:

@@ -25,7 +25,7 @@ class ApiServer:
         self.layout = Layout.of(directory)
         self.supervisor = SupervisorClient(self.layout)
         programs = binaries.find()
-        chosen = state.read(self.layout.state) or state.choose(0, self.layout.id)
+        chosen = state.read(self.layout.state) or state.choose(0, "", self.layout.id)
         state.write(self.layout.state, chosen)
         self.control_plane = ControlPlane(self.layout, chosen.ports, programs)
         self.kubectl = Kubectl(programs.kubectl, self.layout.kubeconfig)

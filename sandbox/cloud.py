@@ -21,7 +21,7 @@ from provider.api.generation import crds
 from provider.api.names import INSTALLATION_NAMESPACE, dpu_namespace, dpu_user
 from sandbox import binaries, fabric, images, inventory, pki, processes, state
 from sandbox.client import SupervisorClient
-from sandbox.errors import AnotherSize
+from sandbox.errors import AnotherShape
 from sandbox.kubectl import Kubectl
 from sandbox.kubernetes import ControlPlane
 from sandbox.leftovers import take_away
@@ -30,22 +30,29 @@ from sandbox.process import ProcessSpec
 
 Progress = Callable[[str], None]
 
-IMAGE = "tiny"
+DEFAULT_IMAGE = "tiny"
 _KEPT_AFTER_DOWN = ("log", "trace")
 
 
 class Cloud:
     """The sandbox of ``directory``. Making the object touches nothing.
 
-    ``servers``: how many there must be; without it, as many as there are, or one.
+    ``servers``: how many there must be; without it, as many as there are, or one. ``image``: the golden image that
+    machines boot, and that servers are made large enough for; without it, that which is there, or the smallest.
     """
 
     def __init__(
-        self, directory: Path | str, *, servers: int | None = None, progress: Progress = lambda _: None
+        self,
+        directory: Path | str,
+        *,
+        servers: int | None = None,
+        image: str | None = None,
+        progress: Progress = lambda _: None,
     ) -> None:
         self.layout = Layout.of(directory)
         self.supervisor = SupervisorClient(self.layout)
         self._servers = servers
+        self._image = image
         self._progress = progress
         self._began = time.monotonic()
 
@@ -54,6 +61,12 @@ class Cloud:
         """How many servers the sandbox that is up has; 0 where none is."""
         chosen = state.read(self.layout.state)
         return 0 if chosen is None else chosen.servers
+
+    @property
+    def image(self) -> str | None:
+        """Name of the golden image of the sandbox that is up."""
+        chosen = state.read(self.layout.state)
+        return None if chosen is None else chosen.image
 
     @property
     def kubectl(self) -> Kubectl:
@@ -73,7 +86,7 @@ class Cloud:
             fabric.lay_cables(self.layout, chosen.servers, inventory.tenants(chosen.servers))
         self.supervisor.ensure_running()
         with ThreadPoolExecutor(max_workers=1) as beside:
-            image = beside.submit(self._image)
+            image = beside.submit(self._golden_image, chosen.image)
             with self._step("control plane, storage node, DPUs, servers"):
                 self.supervisor.start([*control_plane.serving(), *self._without_cluster(chosen)])
             with self._step("switches"):
@@ -106,14 +119,18 @@ class Cloud:
         if chosen is None:
             take_away(self.layout)
             shutil.rmtree(self.layout.files, ignore_errors=True)
-            chosen = state.choose(self._servers or 1, self.layout.id)
+            chosen = state.choose(self._servers or 1, self._image or DEFAULT_IMAGE, self.layout.id)
             state.write(self.layout.state, chosen)
-        if self._servers not in (None, chosen.servers):
-            raise AnotherSize(
-                f"Bringing up the sandbox of {self.layout.directory} with {self._servers} servers",
-                cause=f"it is there with {chosen.servers}",
-                next_step="Take it down first: `python -m sandbox down`.",
-            )
+        for what, asked, present in (
+            ("servers", self._servers, chosen.servers),
+            ("image", self._image, chosen.image),
+        ):
+            if asked not in (None, present):
+                raise AnotherShape(
+                    f"Bringing up the sandbox of {self.layout.directory} with {what} {asked}",
+                    cause=f"it is there with {present}",
+                    next_step="Take it down first: `python -m sandbox down`.",
+                )
         return chosen
 
     def _directories(self, servers: int) -> None:
@@ -138,7 +155,7 @@ class Cloud:
         for number in range(chosen.servers):
             self._bmc_password(number)
             specs += processes.dpu(self.layout, number, chosen.ports)
-            specs += processes.server(self.layout, number, chosen.ports)
+            specs += processes.server(self.layout, number, chosen.ports, inventory.server_size(chosen.image))
         return specs
 
     def _with_cluster(self, chosen: state.State, control_plane: ControlPlane) -> list[ProcessSpec]:
@@ -175,13 +192,13 @@ class Cloud:
             path.write_text(secrets.token_hex(8))
         return path.read_text()
 
-    def _image(self) -> images.Image:
-        """The image that this cloud has; a cloud keeps the one that it came up with."""
+    def _golden_image(self, name: str) -> images.Image:
+        """The image of that name; a cloud keeps the bytes that it came up with."""
         directory = self.layout.storage / "images"
         try:
-            record = json.loads((directory / f"{IMAGE}.json").read_text())
+            record = json.loads((directory / f"{name}.json").read_text())
         except FileNotFoundError:
-            return images.build(IMAGE, directory)
+            return images.build(name, directory)
         path = directory / f"{record['sha256']}.raw"
         return images.Image(record["name"], record["sha256"], record["sizeBytes"], path)
 

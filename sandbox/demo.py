@@ -25,6 +25,7 @@ Json = dict[str, Any]
 
 NAMESPACE, NAME = inventory.FIRST_TENANT.name, "bm-01"
 _FIRST_HOST = 10
+_ROOT_SIZE = {"debian": "4Gi"}
 _ANSWER_S = 120.0
 _LOOK_EVERY_S = 0.25
 
@@ -33,9 +34,9 @@ class DemoFailed(SandboxError):
     """The machine did not answer in time."""
 
 
-def run(directory: Path, servers: int | None = None) -> int:
+def run(directory: Path, *, servers: int | None = None, image: str | None = None) -> int:
     """Bring the sandbox up, boot an example machine on each server, show how that went."""
-    cloud = Cloud(directory, servers=servers, progress=_say)
+    cloud = Cloud(directory, servers=servers, image=image, progress=_say)
     _say("Bringing a metal cloud up: control plane, storage node, DPUs with their servers, BMCs")
     cloud.up()
     servers = cloud.servers
@@ -58,6 +59,7 @@ def _example(cloud: Cloud, number: int) -> Json:
     tenants = inventory.tenants(cloud.servers)
     tenant = tenants[(number - 1) % len(tenants)]
     machine["metadata"] |= {"name": f"bm-{number:02}", "namespace": tenant.name}
+    machine["spec"]["disks"][0] |= {"image": cloud.image, "size": _ROOT_SIZE.get(cloud.image or "", "1Gi")}
     subnet = ipaddress.ip_network(tenant.subnet)
     address = f"{subnet[_FIRST_HOST + number]}/{subnet.prefixlen}"
     machine["spec"]["networkInterfaces"][0] |= {"network": tenant.name, "address": address}

@@ -4,7 +4,7 @@ SandboxError                 what was attempted, on what, the cause, and what to
 ├── MissingTool              the machine lacks something that ``make setup`` installs
 ├── CommandFailed            a program that the sandbox ran to its end said no
 ├── CommandOverdue           a program that the sandbox ran did not end in time
-├── AnotherSize              the sandbox cannot have, or does not have, the number of servers asked for
+├── AnotherShape             the sandbox cannot have, or does not have, the servers or the image asked for
 ├── ProcessNotReady          a process of the sandbox did not come up in time
 └── SupervisorUnavailable    nobody, or somebody else, answers on the supervisor's socket
 """
@@ -41,8 +41,8 @@ class CommandOverdue(SandboxError):
         super().__init__(" ".join(argv), cause=f"it did not end within {limit_s:g} s", next_step=next_step)
 
 
-class AnotherSize(SandboxError):
-    """The sandbox cannot have, or does not have, the number of servers asked for."""
+class AnotherShape(SandboxError):
+    """The sandbox cannot have, or does not have, the servers or the image asked for."""
 
 
 class ProcessNotReady(SandboxError):

@@ -20,11 +20,17 @@ DPU_GROUP = "metalplane:dpus"
 CSI_DRIVER = "lvol.csi.metalplane.io"
 STORAGE_CLASS = "lvol"
 BMC_USER = "admin"
-SERVER_CPUS = 1
-SERVER_MEMORY_MIB = 256
 SLOTS = 8
 NIC_SLOTS = {7: "vm0", 8: "vm1"}
 """PCIe slots for NICs, and the representor of each on the DPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSize:
+    """What a server has."""
+
+    cpus: int
+    memory_mib: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +46,17 @@ class TenantNetwork:
 FIRST_TENANT = TenantNetwork("tenant-a", 100, "10.20.0.0/24", "10.20.0.1")
 SECOND_TENANT = TenantNetwork("tenant-b", 200, "10.30.0.0/24", "10.30.0.1")
 
+_SMALLEST = ServerSize(cpus=1, memory_mib=256)
+_SIZES = {"debian": ServerSize(cpus=2, memory_mib=1024)}
+
 _READ = ["get", "list", "watch"]
 _WRITE = ["create", "update", "patch", "delete"]
 _RBAC = "rbac.authorization.k8s.io"
+
+
+def server_size(image: str) -> ServerSize:
+    """What a server needs that is to boot the golden image of that name."""
+    return _SIZES.get(image, _SMALLEST)
 
 
 def tenants(servers: int) -> tuple[TenantNetwork, ...]:
@@ -58,11 +72,15 @@ def objects(image: Image, bmcs: Sequence[tuple[int, str]]) -> list[Json]:
         *_provider_rights(),
         *_storage(),
         *_catalogue(image, residents),
-        *(item for number, (port, password) in enumerate(bmcs) for item in _server(number, port, password)),
+        *(
+            item
+            for number, (port, password) in enumerate(bmcs)
+            for item in _server(number, port, password, server_size(image.name))
+        ),
     ]
 
 
-def _server(number: int, bmc_port: int, bmc_password: str) -> Iterator[Json]:
+def _server(number: int, bmc_port: int, bmc_password: str, size: ServerSize) -> Iterator[Json]:
     server, dpu = f"server{number}", f"dpu{number}"
     yield _object("v1", "Namespace", dpu_namespace(dpu))
     yield from _dpu_rights(dpu)
@@ -83,7 +101,7 @@ def _server(number: int, bmc_port: int, bmc_password: str) -> Iterator[Json]:
             "dpu": {"name": dpu},
             "slots": SLOTS,
             "nicSlots": [{"slot": slot, "representor": device} for slot, device in NIC_SLOTS.items()],
-            "capacity": {"cpus": SERVER_CPUS, "memory": f"{SERVER_MEMORY_MIB}Mi"},
+            "capacity": _capacity(size),
             "allowedNamespaces": ["*"],
         }
     }
@@ -101,8 +119,7 @@ def _storage() -> Iterator[Json]:
 
 def _catalogue(image: Image, residents: Sequence[TenantNetwork]) -> Iterator[Json]:
     yield _object(API_VERSION, "ClusterProviderConfig", "default") | {"spec": {"storageClassName": STORAGE_CLASS}}
-    small = {"cpus": SERVER_CPUS, "memory": f"{SERVER_MEMORY_MIB}Mi"}
-    yield _object(API_VERSION, "InstanceType", "small") | {"spec": small}
+    yield _object(API_VERSION, "InstanceType", "small") | {"spec": _capacity(server_size(image.name))}
     for each in residents:
         spec = {"vlan": each.vlan, "subnet": each.subnet, "gateway": each.gateway, "allowedNamespaces": [each.name]}
         yield _object(API_VERSION, "Network", each.name) | {"spec": spec}
@@ -110,6 +127,10 @@ def _catalogue(image: Image, residents: Sequence[TenantNetwork]) -> Iterator[Jso
     yield _object(API_VERSION, "MachineImage", image.name) | {
         "spec": {"sha256": image.sha256, "sizeBytes": image.size_bytes, "allowedNamespaces": granted}
     }
+
+
+def _capacity(size: ServerSize) -> Json:
+    return {"cpus": size.cpus, "memory": f"{size.memory_mib}Mi"}
 
 
 def _dpu_rights(dpu: str) -> Iterator[Json]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from provider.api.names import INSTALLATION_NAMESPACE, dpu_namespace
 from sandbox import fabric, inventory
+from sandbox.inventory import ServerSize
 from sandbox.ovs import BRIDGE
 from sandbox.paths import Layout
 from sandbox.process import ProcessSpec, Ready
@@ -67,7 +68,7 @@ def dpu(layout: Layout, number: int, ports: Ports) -> list[ProcessSpec]:
     ]
 
 
-def server(layout: Layout, number: int, ports: Ports) -> list[ProcessSpec]:
+def server(layout: Layout, number: int, ports: Ports, size: ServerSize) -> list[ProcessSpec]:
     """A server: its chassis, and its BMC."""
     name = f"server{number}"
     run = layout.server_run(number)
@@ -83,8 +84,8 @@ def server(layout: Layout, number: int, ports: Ports) -> list[ProcessSpec]:
         netns=layout.dpu_namespace(number),
         representors=",".join(inventory.NIC_SLOTS.values()),
         slots=inventory.SLOTS,
-        cpus=inventory.SERVER_CPUS,
-        memory_mib=inventory.SERVER_MEMORY_MIB,
+        cpus=size.cpus,
+        memory_mib=size.memory_mib,
         request_log=layout.log / f"emulation-dpu{number}.requests.jsonl",
     )
     bmc = _module(

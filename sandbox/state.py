@@ -1,4 +1,4 @@
-"""What one sandbox chose when it was first brought up and must keep: its ports, and the kernel it lives on."""
+"""What one sandbox chose when it was first brought up and must keep: its shape, its ports, the kernel it lives on."""
 
 import json
 import os
@@ -29,6 +29,7 @@ class State:
 
     boot_id: str
     servers: int
+    image: str
     ports: Ports
 
 
@@ -37,7 +38,7 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def choose(servers: int, seed: str) -> State:
+def choose(servers: int, image: str, seed: str) -> State:
     """A new state with ports that are free now; different seeds begin to look at different places."""
     free = _free_ports(int(seed, 16) % len(_PORTS))
     ports = Ports(
@@ -48,7 +49,7 @@ def choose(servers: int, seed: str) -> State:
         function=next(free),
         bmc=tuple(next(free) for _ in range(servers)),
     )
-    return State(boot_id(), servers, ports)
+    return State(boot_id(), servers, image, ports)
 
 
 def read(path: Path) -> State | None:
@@ -56,7 +57,7 @@ def read(path: Path) -> State | None:
     try:
         value = json.loads(path.read_text())
         ports = Ports(**{**value["ports"], "bmc": tuple(value["ports"]["bmc"])})
-        state = State(value["boot_id"], value["servers"], ports)
+        state = State(value["boot_id"], value["servers"], value["image"], ports)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return state if state.boot_id == boot_id() else None

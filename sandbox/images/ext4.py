@@ -1,7 +1,7 @@
-"""Makes an ext4 filesystem from a directory, without mounting anything, and the same one for the same directory.
+"""Makes an ext4 filesystem from a directory, without mounting anything.
 
-`mke2fs -d` copies the tree. It copies owners and times with it, which differ from build to build, so debugfs then sets
-them: everything belongs to root and was made at one fixed moment.
+`mke2fs -d` copies the tree. It copies owners and times with it, which differ from build to build. Where a recipe says
+that everything belongs to root, debugfs then sets both, and the same directory gives the same bytes.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ _JOURNAL_MIB = 4
 _TIME_FIELDS = ("atime", "ctime", "mtime", "crtime")
 
 
-def make(tree: Path, image: Path, *, size_bytes: int, label: str, uuid: str, epoch_s: int) -> None:
+def make(tree: Path, image: Path, *, size_bytes: int, label: str, uuid: str, epoch_s: int, owners_kept: bool) -> None:
     """Write a filesystem of size_bytes holding tree to image. label has at most 16 bytes."""
     with image.open("wb") as file:
         file.truncate(size_bytes)
@@ -30,6 +30,8 @@ def make(tree: Path, image: Path, *, size_bytes: int, label: str, uuid: str, epo
         package="e2fsprogs",
         env=clock,
     )
+    if owners_kept:
+        return
     run(
         ["debugfs", "-w", "-f", "-", str(image)],
         package="e2fsprogs",

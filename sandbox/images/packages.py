@@ -42,6 +42,17 @@ def locate(names: Sequence[str]) -> list[Package]:
     return [Package(name, found[name]["file"], found[name]["digest"] or "") for name in names]
 
 
+def sources(suite: str) -> str:
+    """Where this machine's apt gets Debian's ``suite``, its updates and its security fixes from, as sources.list(5)."""
+    wanted = (suite, f"{suite}-updates", f"{suite}-security")
+    filters = ["Created-By: Packages", "Component: main"]
+    listed = _apt(["apt-get", "indextargets", "--format", "$(SITE) $(RELEASE) $(COMPONENT)", *filters], suite)
+    lines = {line for line in listed.splitlines() if line.split()[1:2] and line.split()[1] in wanted}
+    if not any(line.split()[1] == suite for line in lines):
+        raise PackageError("finding", f"a source of {suite}", "apt has none", "Add one, then run apt-get update")
+    return "".join(f"deb {line}\n" for line in sorted(lines))
+
+
 def fetch(packages: Iterable[Package], directory: Path) -> list[Path]:
     """Have every package in directory, downloading what is not there yet; returns the .deb files in order."""
     wanted = list(packages)

@@ -17,7 +17,7 @@ from provider.api.virtualdisk import SeedParameters
 from provider.function.children import BOOT_SLOT, SEED_SLOT
 from provider.planning.seed import SeedNIC, render
 from sandbox import fabric, inventory, network
-from sandbox.cloud import IMAGE, Cloud
+from sandbox.cloud import DEFAULT_IMAGE, Cloud
 from sandbox.ovs import BRIDGE
 from sandbox.process import ProcessSpec, Ready
 from tests.bench.firstreply import FirstReply
@@ -79,14 +79,14 @@ class BareServer:
     def _clone(self) -> None:
         """A copy-on-write clone of the golden image, as large as the machine's disk."""
         images = self._cloud.layout.storage / "images"
-        image = images / f"{json.loads((images / f'{IMAGE}.json').read_text())['sha256']}.raw"
+        image = images / f"{json.loads((images / f'{DEFAULT_IMAGE}.json').read_text())['sha256']}.raw"
         clone = self._files / "root.qcow2"
         clone.unlink(missing_ok=True)
         backing = ("-b", str(image), "-F", "raw")
         network.run("qemu-img", "create", "-q", "-f", "qcow2", *backing, str(clone), str(_DISK_BYTES))
 
     def _chassis(self) -> ProcessSpec:
-        layout = self._cloud.layout
+        layout, size = self._cloud.layout, inventory.server_size(DEFAULT_IMAGE)
         options: dict[str, object] = {
             "server": _SERVER,
             "uuid": uuid.uuid5(uuid.NAMESPACE_URL, f"sandbox:{layout.id}:{_SERVER}"),
@@ -97,8 +97,8 @@ class BareServer:
             "netns": layout.dpu_namespace(0),
             "representors": _REPRESENTOR,
             "slots": inventory.SLOTS,
-            "cpus": inventory.SERVER_CPUS,
-            "memory-mib": inventory.SERVER_MEMORY_MIB,
+            "cpus": size.cpus,
+            "memory-mib": size.memory_mib,
         }
         flags = tuple(f"--{name}={value}" for name, value in options.items())
         ready = tuple(Ready("unix", str(caller.path)) for caller in (self._control, self._emulation))

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from sandbox.cloud import Cloud
-from sandbox.errors import AnotherSize
+from sandbox.errors import AnotherShape
 from sandbox.inventory import FIRST_TENANT, SECOND_TENANT
 from tests.e2e.tenant import BOOT_S, NAMESPACE, Json, Tenant, patch
 from tests.waiting import wait_for
@@ -54,7 +54,7 @@ def test_two_machines_run_on_two_servers_and_share_one_network_of_two(pair: Clou
         machine.wait_gone()
     held = [server["spec"].get("claimRef") for server in pair.kubectl.get("servers.metalplane.io")["items"]]
     assert held == [None, None]
-    with pytest.raises(AnotherSize, match="is there with 2"):
+    with pytest.raises(AnotherShape, match="is there with 2"):
         Cloud(pair.layout.directory, servers=1).up()
 
 

@@ -6,12 +6,13 @@ the power button is pressed. The files beside this one are the guest's; nothing 
 """
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.images import cpio
+from sandbox.images import cache, cpio
 from sandbox.images.modules import install_modules
-from sandbox.images.packages import Package, depended_on, locate
+from sandbox.images.packages import Package, depended_on, fetch, locate, unpack
 from sandbox.images.tools import run
 
 LABEL = "metalplane-root"
@@ -21,6 +22,7 @@ DISK_SIGNATURE = 0x796E6974
 EPOCH_S = 1_767_225_600
 # With the partition at 1 MiB: a multiple of 4 MiB, the cluster of an SPDK lvstore.
 SIZE_BYTES = 64 * 1024 * 1024
+OWNERS_KEPT = False
 
 _HERE = Path(__file__).parent
 _LIBRARIES = ("libc6", "libcrypt1", "libtomcrypt1", "libtommath1", "libgmp10", "zlib1g")
@@ -46,8 +48,14 @@ def packages() -> list[Package]:
     return locate([kernel, "busybox-static", "dropbear-bin", *_LIBRARIES])
 
 
-def lay_out(material: Material, root: Path, work: Path) -> None:
-    """Fill root with the image's root filesystem, /boot included."""
+def lay_out(packages: Sequence[Package], work: Path) -> Path:
+    """Make the image's root filesystem, /boot included, of unpacked packages."""
+    kernel, *programs = fetch(packages, cache.directory() / "packages")
+    material, root = Material(work / "kernel", work / "programs"), work / "root"
+    unpack(kernel, material.kernel)
+    for deb in programs:
+        unpack(deb, material.programs)
+    root.mkdir()
     for directory in _DIRECTORIES:
         (root / directory).mkdir(parents=True)
     _install_busybox(material.programs, root, applets=None)
@@ -56,6 +64,7 @@ def lay_out(material: Material, root: Path, work: Path) -> None:
     shutil.copytree(_HERE / "root", root, dirs_exist_ok=True)
     _install_boot(material, root, work / "initramfs")
     _set_modes(root)
+    return root
 
 
 def _install_busybox(programs: Path, tree: Path, applets: tuple[str, ...] | None) -> None:

@@ -7,6 +7,7 @@ import pytest
 from sandbox.images import builder, cache, tiny
 from sandbox.images.errors import PackageError
 from sandbox.images.packages import Package
+from sandbox.images.recipe import Recipe
 
 GONE, PRESENT = ([Package("busybox-static", f"busybox-static_{version}_amd64.deb", "")] for version in (1, 2))
 
@@ -24,7 +25,7 @@ class Apt:
     def update(self) -> None:
         self.updates += 1
 
-    def make_disk(self, packages: list[Package], work: Path) -> Path:
+    def make_disk(self, recipe: Recipe, packages: list[Package], work: Path) -> Path:
         if packages not in self.mirror:
             raise PackageError("asking apt for", packages[0].name, "404 Not Found", "Run apt-get update")
         raw = work / "image.raw"
@@ -36,7 +37,7 @@ class Apt:
 def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Apt:
     apt = Apt()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(builder, "_recipe_files", list)
+    monkeypatch.setattr(builder, "_recipe_files", lambda _: [])
     monkeypatch.setattr(tiny, "packages", apt.index)
     monkeypatch.setattr(builder, "update_index", apt.update)
     monkeypatch.setattr(builder, "_make_disk", apt.make_disk)

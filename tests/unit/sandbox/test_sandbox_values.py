@@ -36,7 +36,7 @@ def test_sockets_fit_their_limit_however_deep_the_directory_lies(tmp_path: Path)
 
 
 def test_ports_differ_and_are_kept(tmp_path: Path) -> None:
-    chosen = state.choose(3, "abcdef01")
+    chosen = state.choose(3, "tiny", "abcdef01")
     ports = chosen.ports
     numbers = [ports.etcd_client, ports.etcd_peer, ports.apiserver, ports.controller_manager, ports.function]
     assert len({*numbers, *ports.bmc}) == len(numbers) + 3
@@ -46,7 +46,7 @@ def test_ports_differ_and_are_kept(tmp_path: Path) -> None:
 
 def test_a_sandbox_of_an_earlier_boot_is_none(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
-    state.write(path, state.State("an earlier boot", 1, PORTS))
+    state.write(path, state.State("an earlier boot", 1, "tiny", PORTS))
     assert state.read(path) is None
 
 
@@ -78,7 +78,7 @@ def test_process_names_and_sockets_are_unique(tmp_path: Path) -> None:
     layout.server(1).mkdir(parents=True)
     specs = [*processes.storage(layout), processes.function(PORTS, tmp_path)]
     for number in (0, 1):
-        specs += processes.server(layout, number, PORTS)
+        specs += processes.server(layout, number, PORTS, inventory.server_size("tiny"))
         specs.append(processes.agent(layout, number, tmp_path / "kubeconfig", f"uid-{number}"))
     names = [spec.name for spec in specs]
     targets = [fact.target for spec in specs for fact in spec.ready if fact.target]
