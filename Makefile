@@ -75,6 +75,10 @@ test: check ## all of check, and every test: unit, conformance, integration, end
 	cargo test --quiet --locked --workspace --exclude metalplane-native
 	$(BIN)/pytest --quiet
 
+.PHONY: test-faults
+test-faults: setup ## kill each process at each step of a machine's life (an hour or more); ARGS="--help" narrows it
+	$(BIN)/python -m tests.faults $(ARGS)
+
 .PHONY: generate
 generate: setup ## write again what is generated: CRDs, XRD, docs/api.md, CSI stubs, golden renders
 	$(BIN)/python -m provider.api.generation

@@ -26,7 +26,7 @@ Json = dict[str, Any]
 NAMESPACE, NAME = inventory.FIRST_TENANT.name, "bm-01"
 _FIRST_HOST = 10
 _ROOT_SIZE = {"debian": "4Gi"}
-_ANSWER_S = 120.0
+_ANSWER_S = {"tiny": 120.0, "debian": 420.0}
 _LOOK_EVERY_S = 0.25
 
 
@@ -69,7 +69,8 @@ def _example(cloud: Cloud, number: int) -> Json:
 def _follow(cloud: Cloud, names: Sequence[str]) -> list[Json]:
     """Print each step of each machine as it is reached; the machines once all run."""
     told: set[tuple[str, str]] = set()
-    deadline = time.monotonic() + _ANSWER_S
+    limit_s = _ANSWER_S[cloud.image or "tiny"]
+    deadline = time.monotonic() + limit_s
     while True:
         seen = cloud.kubectl.get("bmm", "--all-namespaces")["items"]
         machines = [machine for machine in seen if machine["metadata"]["name"] in names]
@@ -79,7 +80,7 @@ def _follow(cloud: Cloud, names: Sequence[str]) -> list[Json]:
         if not waiting and len(machines) == len(names):
             return machines
         if time.monotonic() > deadline:
-            raise _stuck(cloud, (waiting or machines)[0])
+            raise _stuck(cloud, (waiting or machines)[0], limit_s)
         time.sleep(_LOOK_EVERY_S)
 
 
@@ -97,14 +98,14 @@ def _steps(machine: Json) -> Iterator[tuple[str, float]]:
         yield entry["step"], max((datetime.fromisoformat(entry["at"]) - created).total_seconds(), 0.0)
 
 
-def _stuck(cloud: Cloud, machine: Json) -> DemoFailed:
+def _stuck(cloud: Cloud, machine: Json, limit_s: float) -> DemoFailed:
     name, namespace = machine["metadata"]["name"], machine["metadata"]["namespace"]
     conditions = machine.get("status", {}).get("conditions", ())
     told: Json = next((each for each in conditions if each["type"] == "Progressing"), {})
     why = f"{told.get('reason', 'nothing')}: {told.get('message', '')}"
     return DemoFailed(
         f"Waiting for machine {name} to answer",
-        cause=f"after {_ANSWER_S:g} s it is {machine.get('status', {}).get('printableStatus')} ({why})",
+        cause=f"after {limit_s:g} s it is {machine.get('status', {}).get('printableStatus')} ({why})",
         next_step=f"Run `.venv/bin/bmctl describe {name} -n {namespace}`; logs are in {cloud.layout.log}.",
     )
 

@@ -137,6 +137,10 @@ class Machine:
         """Ask for its deletion, without waiting for it."""
         self.tenant.kubectl.run("delete", f"bmm/{self.name}", f"--namespace={self.tenant.namespace}", "--wait=false")
 
+    def patch(self, spec: Json) -> None:
+        """Change fields of its spec."""
+        patch(self.tenant.cloud, f"bmm/{self.name}", {"spec": spec}, self.tenant.namespace)
+
     def wait_gone(self, within_s: float = 60.0) -> None:
         namespace = f"--namespace={self.tenant.namespace}"
         wait = ("wait", "--for=delete", f"bmm/{self.name}", namespace, f"--timeout={within_s:.0f}s")
@@ -145,11 +149,16 @@ class Machine:
 
 def kill(cloud: Cloud, *names: str) -> dict[str, int]:
     """SIGKILL these processes of the sandbox, once they run; its supervisor starts them again. Their pids."""
-    pids = wait_for(lambda: _pids(cloud, names), f"pids of {', '.join(names)}")
-    for pid in pids.values():
+    found = pids(cloud, *names)
+    for pid in found.values():
         with contextlib.suppress(ProcessLookupError):  # it may have ended by itself just now
             os.kill(pid, signal.SIGKILL)
-    return pids
+    return found
+
+
+def pids(cloud: Cloud, *names: str) -> dict[str, int]:
+    """The pids of these processes of the sandbox, once they run."""
+    return wait_for(lambda: _pids(cloud, names), f"pids of {', '.join(names)}")
 
 
 def restart(cloud: Cloud, *names: str) -> None:
@@ -168,7 +177,7 @@ def restart(cloud: Cloud, *names: str) -> None:
 @contextlib.contextmanager
 def paused(cloud: Cloud, name: str) -> Iterator[None]:
     """Around what a process of the sandbox is not to notice before the end."""
-    pid = wait_for(lambda: _pids(cloud, [name]), f"pid of {name}")[name]
+    pid = pids(cloud, name)[name]
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
