@@ -11,6 +11,8 @@ from provider.composition.children import Desired
 Json = dict[str, Any]
 Answer = Literal["True", "False", "Unknown"]
 
+_FEW = 3
+
 
 def compose(machine: Json, from_function: Json, conditions: Iterable[Condition]) -> Json:
     """The whole status to apply. Transition times move only where a condition's status does."""
@@ -25,13 +27,21 @@ def current_conditions(machine: Json) -> list[Condition]:
 
 
 def readiness(machine: Json, desired: Sequence[Desired], explicit: bool | None, now: datetime) -> Condition:
-    """Ready: every child is, as the function said; or what the function said of the machine itself."""
+    """Ready: every child is, as the function said; or what the function said of the machine itself, without a word."""
     unready = sorted(each.resource_name for each in desired if not each.ready)
     if explicit is True or (explicit is None and not unready):
         return condition(machine, READY, "True", Reason.AVAILABLE, now)
-    silent = "The function counts the machine as not ready" if desired else "Nothing is composed yet"
-    waiting = f"Unready resources: {', '.join(unready)}" if unready else silent
+    waiting = "" if explicit is False else f"Unready resources: {_first_few(unready)}"
     return condition(machine, READY, "False", Reason.CREATING, now, waiting)
+
+
+def _first_few(names: Sequence[str]) -> str:
+    """Names as Crossplane lists them in conditions (crossplane-runtime 2.3, ``resource.StableNAndSomeMore``)."""
+    if len(names) < _FEW:
+        return ", ".join(names)
+    whole = len(names) == _FEW
+    shown, last = (names[:-1], names[-1]) if whole else (names[:_FEW], f"{len(names) - _FEW} more")
+    return ", ".join([*shown, f"and {last}"])
 
 
 def succeeded(machine: Json, now: datetime) -> Condition:

@@ -8,7 +8,7 @@ from provider.api.machine import MachineStatus
 from provider.function import children, progress
 from provider.function import status as machine_status
 from provider.function.children import Missing
-from provider.function.observed import POWER, Observed, is_ready
+from provider.function.observed import POWER, Observed, as_desired, is_ready
 from provider.function.status import Progressing
 
 Json = dict[str, Any]
@@ -51,7 +51,7 @@ def answer(seen: Observed) -> Answer:
     progressing = machine_status.progressing(seen, obstacle, lacks)
     return Answer(
         desired=desired,
-        ready={name: _ready(name, seen) for name in desired},
+        ready={name: _ready(name, manifest, seen) for name, manifest in desired.items()},
         status=status,
         progressing=progressing,
         missing=tuple(lacks),
@@ -79,9 +79,10 @@ def asks(seen: Observed) -> tuple[Missing, ...]:
     return tuple(children.missing(Observed(machine=seen.machine, children=seen.children)))
 
 
-def _ready(name: str, seen: Observed) -> bool:
+def _ready(name: str, manifest: Json, seen: Observed) -> bool:
     child = seen.children.get(name)
-    if child is None or not is_ready(child):
+    # A change that is applied only after this answer has no generation yet that its owner could have spoken of.
+    if child is None or not is_ready(child) or not as_desired(child, manifest):
         return False
     if name != POWER or seen.machine.spec.run_strategy == "Halted":
         return True

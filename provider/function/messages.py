@@ -44,8 +44,10 @@ def read(request: fnv1.RunFunctionRequest) -> Observed:
 
 
 def write(request: fnv1.RunFunctionRequest, answer: Answer) -> fnv1.RunFunctionResponse:
-    """The response. What earlier functions of the pipeline desired is kept."""
+    """The response. What earlier functions of the pipeline desired, and what they tell later ones, is kept."""
     response = fnv1.RunFunctionResponse(desired=request.desired)
+    if request.HasField("context"):
+        response.context.CopyFrom(request.context)
     response.meta.tag = request.meta.tag
     settled = not answer.missing and all(answer.ready.values())
     response.meta.ttl.CopyFrom(duration_pb2.Duration(seconds=_TTL_S if settled else _UNSETTLED_TTL_S))

@@ -78,6 +78,17 @@ def parse_child(obj: Json) -> Child | None:
     return None if model is None else model.model_validate(obj)
 
 
+def as_desired(child: Child, manifest: Json) -> bool:
+    """Whether the child has, as it is observed, all that is desired of it now: if not, it is yet to be changed."""
+    return _has(child.spec.to_json(), manifest["spec"])
+
+
+def _has(observed: Any, desired: Any) -> bool:
+    if isinstance(observed, dict) and isinstance(desired, dict):
+        return all(key in observed and _has(observed[key], value) for key, value in desired.items())
+    return bool(observed == desired)
+
+
 def ready_condition(child: Child) -> Condition | None:
     """The child's Ready condition."""
     return find(child.status.conditions, READY)

@@ -1,8 +1,9 @@
 """How far the machine is: the first child that fails or is waited for, and the time of each step that is done."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from provider.api.conditions import SYNCED, find
 from provider.api.machine import TimelineEntry
@@ -11,7 +12,9 @@ from provider.api.steps import Step
 from provider.api.virtualdisk import VirtualDisk
 from provider.api.virtualnic import VirtualNIC
 from provider.api.volume import Volume
-from provider.function.observed import CLAIM, POWER, Child, Observed, is_ready, ready_condition
+from provider.function.observed import CLAIM, POWER, Child, Observed, as_desired, is_ready, ready_condition
+
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,10 @@ def answering(seen: Observed) -> bool:
     )
 
 
-def obstacle(seen: Observed, desired: Iterable[str]) -> Obstacle | None:
+def obstacle(seen: Observed, desired: Mapping[str, Json]) -> Obstacle | None:
     """The first child, in the order of a provisioning, that fails or is waited for; a failure goes first."""
-    waiting = [each for each in (_standing(name, seen) for name in sorted(desired, key=_order)) if each is not None]
+    standings = (_standing(name, desired[name], seen) for name in sorted(desired, key=_order))
+    waiting = [each for each in standings if each is not None]
     failure = next((each for each in waiting if each.failed), None)
     if failure is not None or waiting:
         return failure or waiting[0]
@@ -121,7 +125,7 @@ def _order(name: str) -> tuple[int, str]:
     return ranks[name if name in ranks else name.partition("-")[0]], name
 
 
-def _standing(name: str, seen: Observed) -> Obstacle | None:
+def _standing(name: str, manifest: Json, seen: Observed) -> Obstacle | None:
     child = seen.children.get(name)
     if child is None:
         return Obstacle(Reason.CREATING, f"{name} is being made", failed=False)
@@ -131,6 +135,8 @@ def _standing(name: str, seen: Observed) -> Obstacle | None:
     if synced is not None and synced.status == "False":
         reason = ready.reason if ready is not None and ready.status != "True" else synced.reason
         return Obstacle(reason, f"{kind} {name}: {synced.message or synced.reason}", failed=True)
+    if not as_desired(child, manifest):
+        return Obstacle(Reason.CREATING, f"{kind} {name} is being changed", failed=False)
     if is_ready(child):
         return None
     if ready is None or ready.status == "True":

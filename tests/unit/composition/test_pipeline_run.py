@@ -144,9 +144,18 @@ def test_the_machine_is_ready_when_its_children_are_unless_the_function_speaks_f
     assert (condition.status, condition.observed_generation) == (expected, 3)
 
 
-def test_what_is_not_ready_is_named() -> None:
-    desired = [Desired(name, manifest(), ready=name == "b") for name in "cab"]
-    assert status.readiness(machine(), desired, None, NOW).message == "Unready resources: a, c"
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [("a", "a"), ("ca", "a, c"), ("cba", "a, b, and c"), ("dcba", "a, b, c, and 1 more")],
+)
+def test_what_is_not_ready_is_named_as_crossplane_names_it(names: str, told: str) -> None:
+    desired = [Desired("ready", manifest(), ready=True), *(Desired(name, manifest(), ready=False) for name in names)]
+    assert status.readiness(machine(), desired, None, NOW).message == f"Unready resources: {told}"
+
+
+def test_a_function_that_counts_the_machine_as_not_ready_is_not_second_guessed() -> None:
+    desired = [Desired("a", manifest(), ready=False)]
+    assert status.readiness(machine(), desired, False, NOW).message == ""
 
 
 def test_a_transition_time_moves_only_when_the_status_does() -> None:

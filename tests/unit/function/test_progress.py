@@ -3,7 +3,7 @@
 import pytest
 
 from provider.function.compose import answer
-from tests.unit.function.scenes import MADE_AT, ROOT, grown, machine, observe, unready
+from tests.unit.function.scenes import MADE_AT, ROOT, Json, grown, machine, observe, unready
 
 
 def test_a_child_without_a_status_counts_as_in_progress() -> None:
@@ -33,6 +33,25 @@ def test_ready_for_an_earlier_generation_is_not_ready() -> None:
         "Creating",
         "Volume volume-root: not looked at yet",
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [({"disks": [ROOT | {"size": "2Gi"}]}, "Volume volume-root"), ({"runStrategy": "Halted"}, "PowerState power")],
+    ids=["grown", "halted"],
+)
+def test_a_child_that_is_yet_to_be_changed_is_not_ready(change: Json, changed: str) -> None:
+    children = grown(machine())
+    told = answer(observe(machine(**change), children))
+    assert [name for name, ready in told.ready.items() if not ready] == [changed.split()[1]]
+    assert (told.progressing.reason, told.progressing.message) == ("Creating", f"{changed} is being changed")
+
+
+def test_what_others_filled_in_beside_it_does_not_make_a_child_another() -> None:
+    wanted = machine()
+    children = grown(wanted)
+    children["disk-root"]["spec"]["forProvider"] |= {"bus": "virtio-blk", "volumeRef": {"name": "found"}}
+    assert all(answer(observe(wanted, children)).ready.values())
 
 
 def test_a_failure_is_told_before_what_is_only_waited_for() -> None:

@@ -71,6 +71,14 @@ async def test_a_machine_that_waits_for_something_is_looked_at_again_sooner_than
     assert lacking.meta.ttl.seconds == making.meta.ttl.seconds < complete.meta.ttl.seconds
 
 
+async def test_what_an_earlier_function_tells_later_ones_is_passed_on() -> None:
+    request = fnv1.RunFunctionRequest()
+    json_format.ParseDict(machine(), request.observed.composite.resource)
+    json_format.ParseDict({"for": "others"}, request.context)
+    assert plain((await FunctionRunner().RunFunction(request, None)).context) == {"for": "others"}
+    assert not (await run(machine())).HasField("context")
+
+
 async def test_conditions_of_the_engine_are_left_to_it() -> None:
     response = await run(machine(), grown(machine()))
     assert [condition.type for condition in response.conditions] == ["Progressing"]
@@ -108,6 +116,7 @@ async def test_a_machine_without_children_is_not_ready_whatever_the_engine_makes
 
 async def test_a_machine_whose_new_disk_has_to_wait_for_its_image_is_not_ready() -> None:
     grown_up = grown(machine())
+    grown_up["claim"]["spec"]["forProvider"]["disks"] = 3  # so that it is not yet to be changed
     response = await run(machine(disks=(ROOT, DATA | {"image": "tomorrow"})), grown_up)
     assert {each.ready for each in response.desired.resources.values()} == {fnv1.READY_TRUE}
     assert response.desired.composite.ready == fnv1.READY_FALSE
