@@ -2,8 +2,8 @@
 
 A story is a directory of ``compositions/rendered`` with the files that ``crossplane render`` takes: ``xr.yaml`` (the
 machine), ``observed.yaml`` (its children) and ``required.yaml`` (the cluster), the last two where there are any. The
-answer stands beside them in ``output.yaml``: the machine as the engine writes it, then each child. The function runs in
-this process, through its protocol.
+answer stands beside them in ``output.yaml``: the machine as the engine writes it, then each child. Of a machine that is
+being deleted the engine writes the status alone. The function runs in this process, through its protocol.
 
 Exit codes: 0 all is well; 1 (``--check`` only) some output is out of date.
 """
@@ -20,8 +20,8 @@ from typing import Any
 import yaml
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
+from provider.api.conditions import Condition
 from provider.composition import children, composing, status
-from provider.composition.children import Child
 from provider.composition.composing import Composed
 from provider.composition.functions import Fetch, settled
 from provider.composition.pipeline import Step, packaged
@@ -60,8 +60,13 @@ async def render(story: Story) -> list[Json]:
         return [obj for obj in story.required if _selected(obj, selector)]
 
     composed = await composing.compose(pipeline, machine, seen, _run, fetch, NOW)
+    if "deletionTimestamp" in machine["metadata"]:
+        return [_machine(machine, composed, [status.deleting(machine, seen, NOW)])]
     wanted = [children.render(machine, each, seen.get(each.resource_name)) for each in composed.desired]
-    return [_machine(machine, pipeline.composition, composed, wanted), *(child.manifest for child in wanted)]
+    ready = status.readiness(machine, composed.desired, composed.ready, NOW)
+    machinery = {"compositionRef": {"name": pipeline.composition}, "resourceRefs": children.references(wanted)}
+    whole = _machine(machine, composed, [ready, status.succeeded(machine, NOW)])
+    return [whole | {"spec": {"crossplane": machinery}}, *(child.manifest for child in wanted)]
 
 
 def outputs(stories: Path) -> Mapping[Path, str]:
@@ -98,18 +103,12 @@ async def _run(step: Step, request: fnv1.RunFunctionRequest, fetch: Fetch) -> fn
     return await settled(step, request, call, fetch)
 
 
-def _machine(machine: Json, composition: str, composed: Composed, wanted: Sequence[Child]) -> Json:
-    ready = status.readiness(machine, composed.desired, composed.ready, NOW)
-    conditions = [*composed.conditions, ready, status.succeeded(machine, NOW)]
-    metadata = {key: machine["metadata"][key] for key in ("name", "namespace")}
+def _machine(machine: Json, composed: Composed, engines: Sequence[Condition]) -> Json:
     return {
         "apiVersion": machine["apiVersion"],
         "kind": machine["kind"],
-        "metadata": metadata,
-        "spec": {
-            "crossplane": {"compositionRef": {"name": composition}, "resourceRefs": children.references(wanted)},
-        },
-        "status": status.compose(machine, composed.status, conditions),
+        "metadata": {key: machine["metadata"][key] for key in ("name", "namespace")},
+        "status": status.compose(machine, composed.status, [*composed.conditions, *engines]),
     }
 
 

@@ -54,7 +54,43 @@ def test_check_names_each_stale_output_and_fails(
 
 
 def test_the_stories_of_the_composition_are_all_told() -> None:
-    assert {"one-disk", "disks-and-nics", "halted", "image-missing", "image-deleted-while-running"} == NAMES
+    begun = {"one-disk", "disks-and-nics", "server-by-selector", "kept-volumes"}
+    lacking = {"image-missing", "instance-type-missing", "no-fitting-server", "disk-added-without-its-image"}
+    on_the_way = {"volume-being-cloned", "started-and-silent", "no-network-interface", "running"}
+    kept = {"image-deleted-while-running", "image-replaced", "instance-type-changed"}
+    changed = {"disk-added", "disk-exchanged", "disk-grown"}
+    at_rest = {"halted", "manual-and-off", "deleting"}
+    in_trouble = {"failing-child", "paused-child", "agent-lost"}
+    assert begun | lacking | on_the_way | kept | changed | at_rest | in_trouble == NAMES
+
+
+@pytest.mark.parametrize(
+    ("story", "word", "reason", "ready"),
+    [
+        ("server-by-selector", "Pending", "Creating", "False"),
+        ("instance-type-missing", "Pending", "InstanceTypeNotFound", "False"),
+        ("no-fitting-server", "Unschedulable", "NoFittingServer", "False"),
+        ("volume-being-cloned", "Provisioning", "Creating", "False"),
+        ("failing-child", "Failed", "ProvisioningFailed", "False"),
+        ("started-and-silent", "Starting", "WaitingForAnswer", "False"),
+        ("no-network-interface", "Starting", "WaitingForAnswer", "False"),
+        ("running", "Running", "Provisioned", "True"),
+        ("image-replaced", "Running", "Provisioned", "True"),
+        ("instance-type-changed", "Running", "Provisioned", "True"),
+        ("disk-added", "Running", "Creating", "False"),
+        ("disk-grown", "Running", "Creating", "False"),
+        ("disk-added-without-its-image", "Running", "ImageNotFound", "False"),
+        ("paused-child", "Running", "ReconcilePaused", "True"),
+        ("agent-lost", "Unknown", "AgentLost", "False"),
+        ("manual-and-off", "Stopped", "Provisioned", "True"),
+        ("deleting", "Deleting", "Deleting", "False"),
+    ],
+)
+def test_what_each_story_comes_to(story: str, word: str, reason: str, ready: str) -> None:
+    machine, _ = told(story)
+    assert machine["status"]["printableStatus"] == word
+    assert progressing(machine)["reason"] == reason
+    assert next(each["status"] for each in machine["status"]["conditions"] if each["type"] == "Ready") == ready
 
 
 def test_inputs_of_stories_read_in_crossplanes_own_renderer_too() -> None:
@@ -74,6 +110,60 @@ def test_a_halted_machine_keeps_its_children_and_is_stopped() -> None:
     assert machine["status"]["printableStatus"] == "Stopped"
     assert children["power"]["spec"]["forProvider"]["state"] == "Off"
     assert set(children) == _observed("halted")
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        *("running", "started-and-silent", "no-network-interface", "no-fitting-server", "volume-being-cloned"),
+        *("image-replaced", "instance-type-changed", "manual-and-off", "paused-child", "agent-lost", "failing-child"),
+    ],
+)
+def test_what_changes_around_a_machine_changes_no_child(story: str) -> None:
+    _, children = told(story)
+    seen = {_resource_name(each): each["spec"] for each in _documents(story)}
+    assert {name: child["spec"] for name, child in children.items()} == seen
+
+
+def test_a_server_by_selector_asks_for_labels_and_no_size() -> None:
+    _, children = told("server-by-selector")
+    wanted = children["claim"]["spec"]["forProvider"]
+    assert wanted["serverSelector"] == {"matchLabels": {"rack": "r1", "gpu": "yes"}}
+    assert not {"cpus", "memory", "instanceType"} & set(wanted)
+
+
+def test_volumes_are_kept_as_asked_and_data_volumes_unasked() -> None:
+    _, children = told("kept-volumes")
+    policies = {
+        name: children[f"volume-{name}"]["spec"].get("managementPolicies") for name in ("root", "data", "scratch")
+    }
+    without_delete = ["Observe", "Create", "Update", "LateInitialize"]
+    assert policies == {"root": without_delete, "data": without_delete, "scratch": None}
+
+
+def test_a_disk_that_is_added_takes_a_free_slot_and_moves_no_other() -> None:
+    _, children = told("disk-added")
+    slots = {name: child["spec"]["forProvider"].get("slot") for name, child in children.items()}
+    assert (slots["disk-root"], slots["seed"], slots["disk-extra"]) == (1, 2, 3)
+
+
+def test_a_disk_that_is_exchanged_does_not_get_the_slot_of_the_one_that_leaves() -> None:
+    _, children = told("disk-exchanged")
+    assert _observed("disk-exchanged") - set(children) == {"volume-old", "disk-old"}
+    (leaving,) = [each for each in _documents("disk-exchanged") if _resource_name(each) == "disk-old"]
+    assert children["disk-new"]["spec"]["forProvider"]["slot"] != leaving["spec"]["forProvider"]["slot"]
+
+
+def test_a_disk_without_its_image_is_the_only_child_that_is_not_made() -> None:
+    _, children = told("disk-added-without-its-image")
+    assert set(children) == _observed("disk-added-without-its-image")
+
+
+def test_a_machine_that_is_deleted_composes_nothing_and_names_what_is_left() -> None:
+    machine, children = told("deleting")
+    assert children == {}
+    assert "spec" not in machine
+    assert progressing(machine)["message"].startswith("Volume volume-root: ")
 
 
 def test_a_missing_image_composes_nothing_and_is_named() -> None:
