@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
+from dpu_handler.lvol import names
 from dpu_handler.lvol.errors import CallAgain, LvolError, NotNow
 from dpu_handler.lvol.execution import translate
 from dpu_handler.lvol.exports import Exports
@@ -36,7 +37,9 @@ class Driver:
             return await self._volumes.create(self._target, csi_name, size, image_sha256)
 
     async def delete(self, uuid: str) -> None:
-        """Delete a volume that nobody holds."""
+        """Delete a volume that nobody holds. What cannot be a volume's id names none that is left."""
+        if not names.is_volume_id(uuid):
+            return
         async with self._working_on(uuid):
             holder = self._exports.holder(uuid)
             if holder is not None:
@@ -45,14 +48,16 @@ class Driver:
             await self._volumes.delete(self._target, uuid)
             self._exports.forget(uuid)
 
-    async def publish(self, uuid: str, node_id: str, *, read_only: bool) -> dict[str, str]:
+    async def publish(self, uuid: str, node_id: str) -> dict[str, str]:
         """See ``Exports.publish``."""
         async with self._working_on(uuid):
             await self._volumes.get(self._target, uuid)
-            return await self._exports.publish(self._target, uuid, node_id, read_only=read_only)
+            return await self._exports.publish(self._target, uuid, node_id)
 
     async def unpublish(self, uuid: str, node_id: str) -> None:
         """See ``Exports.unpublish``."""
+        if not names.is_volume_id(uuid):
+            return
         async with self._working_on(uuid):
             await self._exports.unpublish(self._target, uuid, node_id)
 

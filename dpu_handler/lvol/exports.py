@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from dpu_handler.lvol import names, planning
 from dpu_handler.lvol import target as seen
-from dpu_handler.lvol.errors import CallAgain, Incompatible, NoSuchObject, NotNow
+from dpu_handler.lvol.errors import CallAgain, NoSuchObject, NotNow
 from dpu_handler.lvol.execution import converge
 from dpu_handler.lvol.records import ExportRecord, ExportRecords
 from dpu_handler.lvol.target import Target
@@ -31,22 +31,20 @@ class Exports:
         self._listener = listener
         self._clock = clock
 
-    async def publish(self, target: Target, lvol_uuid: str, node_id: str, *, read_only: bool) -> dict[str, str]:
+    async def publish(self, target: Target, lvol_uuid: str, node_id: str) -> dict[str, str]:
         """Open the volume to one node and no other; the ``publish_context`` that the node attaches with."""
         _check_node(node_id)
         record = self._records.get(lvol_uuid)
         if record is None or record.node_id is None:
             # The first of a volume is the time, so that no generation comes again if the records are ever lost.
             generation = int(self._clock()) if record is None else record.generation + 1
-            record = ExportRecord(lvol_uuid, generation, node_id, read_only)
+            record = ExportRecord(lvol_uuid, generation, node_id)
             await self._records.put(record)
         elif record.node_id != node_id:
             raise NotNow(
                 f"Publishing volume {lvol_uuid} to node {node_id}: node {record.node_id} holds it. "
                 "Unpublish it from there first."
             )
-        elif record.read_only != read_only:
-            raise Incompatible(f"Volume {lvol_uuid} is published to node {node_id} with another readonly flag.")
         await self._export(target, record)
         return self._context(record)
 

@@ -9,9 +9,28 @@ import uuid
 _IMAGE_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://metalplane.io/images")
 
 
+_VOLUME_PREFIX = "vol-"
+
+
 def volume(csi_name: str) -> str:
     """lvol of the volume that CreateVolume names ``csi_name``."""
-    return "vol-" + hashlib.sha256(csi_name.encode()).hexdigest()[:40]
+    return _VOLUME_PREFIX + hashlib.sha256(csi_name.encode()).hexdigest()[:40]
+
+
+def is_volume(lvol_name: str) -> bool:
+    """Whether the lvol is a volume, and not an image or what one is gathered in."""
+    return lvol_name.startswith(_VOLUME_PREFIX)
+
+
+def is_volume_id(text: str) -> bool:
+    """Whether it can be the id of a volume: the UUID of an lvol, as SPDK writes it.
+
+    Nothing else may be looked up: the target knows bdevs by their aliases too, and records are files by this name.
+    """
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
 
 
 def image_snapshot(sha256: str) -> str:

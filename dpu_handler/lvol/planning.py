@@ -46,6 +46,11 @@ def round_up(size_bytes: int) -> int:
     return -(-size_bytes // CLUSTER_BYTES) * CLUSTER_BYTES
 
 
+def round_down(size_bytes: int) -> int:
+    """The largest whole number of clusters within ``size_bytes``."""
+    return size_bytes // CLUSTER_BYTES * CLUSTER_BYTES
+
+
 @dataclass(frozen=True, slots=True)
 class ImageState:
     """An image on its way into the pool: the finished snapshot, the lvol it is gathered in, the raw file's bdev."""

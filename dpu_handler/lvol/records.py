@@ -19,7 +19,6 @@ class ExportRecord:
     lvol_uuid: str
     generation: int
     node_id: str | None
-    read_only: bool = False
 
 
 class ExportRecords:
@@ -28,7 +27,7 @@ class ExportRecords:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
-        read = (ExportRecord(**json.loads(path.read_text())) for path in sorted(directory.glob("*.json")))
+        read = (_read(path) for path in sorted(directory.glob("*.json")))
         self._known = {record.lvol_uuid: record for record in read}
 
     def get(self, lvol_uuid: str) -> ExportRecord | None:
@@ -51,6 +50,12 @@ class ExportRecords:
 
     def _path(self, lvol_uuid: str) -> Path:
         return self._directory / f"{lvol_uuid}.json"
+
+
+def _read(path: Path) -> ExportRecord:
+    """A record; keys of other versions of the driver are passed over."""
+    told = json.loads(path.read_text())
+    return ExportRecord(told["lvol_uuid"], told["generation"], told["node_id"])
 
 
 def write_durably(path: Path, text: str) -> None:

@@ -16,8 +16,16 @@ from provider.runtime.csi import csi_pb2, csi_pb2_grpc
 PARAMETER_IMAGE_SHA256 = "imageSha256"
 """CreateVolume parameter: content of the image to clone. Images are no CSI content source, having no volume id."""
 
+PARAMETER_IMAGE_SIZE_BYTES = "imageSizeBytes"
+"""CreateVolume parameter that goes with it, for drivers that cannot know; this one asks its snapshot."""
+
+_PARAMETERS = frozenset({PARAMETER_IMAGE_SHA256, PARAMETER_IMAGE_SIZE_BYTES})
+_SIDECARS = "csi.storage.k8s.io/"
+"""Parameters of that prefix are csi-provisioner's own (``--extra-create-metadata``)."""
+
 _MODE = csi_pb2.VolumeCapability.AccessMode
-_SUPPORTED_MODES = frozenset({_MODE.SINGLE_NODE_WRITER, _MODE.SINGLE_NODE_READER_ONLY, _MODE.SINGLE_NODE_SINGLE_WRITER})
+# None for readers only: SPDK exports no namespace read-only, and a promise that the storage does not keep is none.
+_SUPPORTED_MODES = frozenset({_MODE.SINGLE_NODE_WRITER, _MODE.SINGLE_NODE_SINGLE_WRITER})
 _RPC = csi_pb2.ControllerServiceCapability.RPC
 _CAPABILITIES = (
     _RPC.CREATE_DELETE_VOLUME,
@@ -63,6 +71,7 @@ class ControllerService(csi_pb2_grpc.ControllerServicer):
         _check_capabilities(request.volume_capabilities)
         if request.HasField("volume_content_source"):
             raise InvalidRequest("volume_content_source is not supported: name an image in parameter imageSha256")
+        _check_parameters(request.parameters)
         sha256 = request.parameters.get(PARAMETER_IMAGE_SHA256)
         volume = await self._driver.create(request.name, _size_range(request.capacity_range), sha256)
         return csi_pb2.CreateVolumeResponse(
@@ -83,7 +92,9 @@ class ControllerService(csi_pb2_grpc.ControllerServicer):
         """Open the volume to exactly one DPU, under a host NQN of its own."""
         _require(request, "volume_id", "node_id", "volume_capability")
         _check_capabilities([request.volume_capability])
-        published = await self._driver.publish(request.volume_id, request.node_id, read_only=request.readonly)
+        if request.readonly:
+            raise InvalidRequest("readonly is not supported: the driver has no capability PUBLISH_READONLY")
+        published = await self._driver.publish(request.volume_id, request.node_id)
         return csi_pb2.ControllerPublishVolumeResponse(publish_context=published)
 
     async def ControllerUnpublishVolume(
@@ -99,7 +110,10 @@ class ControllerService(csi_pb2_grpc.ControllerServicer):
     ) -> csi_pb2.ControllerExpandVolumeResponse:
         """Grow the volume; the server sees it by itself."""
         _require(request, "volume_id", "capacity_range")
-        size_bytes = await self._driver.expand(request.volume_id, _size_range(request.capacity_range))
+        size = _size_range(request.capacity_range)
+        if not size.required_bytes and not size.limit_bytes:
+            raise InvalidRequest("capacity_range has neither required_bytes nor limit_bytes: say how large")
+        size_bytes = await self._driver.expand(request.volume_id, size)
         return csi_pb2.ControllerExpandVolumeResponse(capacity_bytes=size_bytes, node_expansion_required=False)
 
     async def ValidateVolumeCapabilities(
@@ -118,7 +132,11 @@ class ControllerService(csi_pb2_grpc.ControllerServicer):
         return response
 
     async def GetCapacity(self, request: csi_pb2.GetCapacityRequest, context: Context) -> csi_pb2.GetCapacityResponse:
-        """Bytes of the pool that no volume has taken yet."""
+        """Bytes of the pool that no volume has taken yet: none for volumes that cannot be made."""
+        try:
+            _check_capabilities(request.volume_capabilities)
+        except InvalidRequest:
+            return csi_pb2.GetCapacityResponse(available_capacity=0)
         store = await self._driver.room()
         return csi_pb2.GetCapacityResponse(available_capacity=store.free_bytes)
 
@@ -151,6 +169,14 @@ def _check_capabilities(capabilities: Iterable[csi_pb2.VolumeCapability]) -> Non
         if capability.access_mode.mode not in _SUPPORTED_MODES:
             name = _MODE.Mode.Name(capability.access_mode.mode)
             raise InvalidRequest(f"access mode {name} is not supported: a volume has one node at a time")
+
+
+def _check_parameters(parameters: Iterable[str]) -> None:
+    unknown = sorted(name for name in parameters if name not in _PARAMETERS and not name.startswith(_SIDECARS))
+    if unknown:
+        raise InvalidRequest(
+            f"unknown parameters {', '.join(unknown)}: those known are {', '.join(sorted(_PARAMETERS))}"
+        )
 
 
 def _size_range(capacity: csi_pb2.CapacityRange) -> SizeRange:

@@ -10,6 +10,8 @@ from dpu_handler.lvol.images import Images
 from dpu_handler.lvol.target import Lvol, Lvstore, Target
 
 DEFAULT_SIZE_BYTES = 1 << 30
+_LARGEST_BYTES = (1 << 63) - 1
+"""What a size can be in CSI: ``int64``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +24,18 @@ class SizeRange:
     def choose(self, at_least: int) -> int:
         """The size to make: whole clusters, no less than ``at_least``. Raises ``SizeOutOfRange``."""
         wanted = planning.round_up(max(self.required_bytes, at_least))
-        if self.limit_bytes and wanted > self.limit_bytes:
+        limit = self.limit_bytes or _LARGEST_BYTES
+        if wanted > limit:
             raise SizeOutOfRange(
-                f"No volume of at least {max(self.required_bytes, at_least)} and at most {self.limit_bytes} bytes can "
-                f"be made: sizes are multiples of {planning.CLUSTER_BYTES}. Raise the limit."
+                f"No volume of at least {max(self.required_bytes, at_least)} and at most {limit} bytes can be made: "
+                f"sizes are multiples of {planning.CLUSTER_BYTES}. Ask for less, or raise the limit."
             )
         return wanted
+
+    def default(self) -> int:
+        """The size of a blank volume for which none is required: no more than the limit, and at least one cluster."""
+        within = planning.round_down(self.limit_bytes) if self.limit_bytes else DEFAULT_SIZE_BYTES
+        return max(min(DEFAULT_SIZE_BYTES, within), planning.CLUSTER_BYTES)
 
     def holds(self, size_bytes: int) -> bool:
         """Whether a volume of that size satisfies the range."""
@@ -45,7 +53,7 @@ class Volumes:
         """The volume of that name, made if need be; the same call again finds the same volume."""
         name = names.volume(csi_name)
         image = None if image_sha256 is None else await self._images.ensure(target, image_sha256)
-        floor = image.size_bytes if image is not None else (0 if size.required_bytes else DEFAULT_SIZE_BYTES)
+        floor = image.size_bytes if image is not None else (0 if size.required_bytes else size.default())
         found = await seen.lvol(target, self._lvstore, name)
         if found is not None:
             self._check_same(csi_name, size, image, found)
@@ -82,14 +90,14 @@ class Volumes:
             return () if found is None else ((planning.Call("bdev_lvol_delete", {"name": uuid}),),)
 
         found = await seen.lvol_by_uuid(target, uuid)
-        if found is not None and found.is_snapshot:
-            raise NoSuchObject(f"Deleting volume {uuid}: this is a snapshot, not a volume.")
+        if found is not None and not _is_volume(found):
+            raise NoSuchObject(f"Deleting volume {uuid}: lvol {found.name} is no volume.")
         await converge(target, f"Deleting volume {uuid}", plan)
 
     async def get(self, target: Target, uuid: str) -> Lvol:
         """The volume. Raises ``NoSuchObject``."""
-        found = await seen.lvol_by_uuid(target, uuid)
-        if found is None or found.is_snapshot:
+        found = await seen.lvol_by_uuid(target, uuid) if names.is_volume_id(uuid) else None
+        if found is None or not _is_volume(found):
             raise NoSuchObject(f"There is no volume {uuid} in lvstore {self._lvstore}.")
         return found
 
@@ -114,3 +122,7 @@ class Volumes:
                 f"Volume {csi_name} exists with {found.size_bytes} bytes, which is not what is asked for. "
                 "Choose another name, or grow the volume."
             )
+
+
+def _is_volume(found: Lvol) -> bool:
+    return names.is_volume(found.name) and not found.is_snapshot

@@ -53,7 +53,7 @@ class StorageNode:
         return (await self.volumes.create(self.spdk, name, SizeRange(size_bytes), SHA256)).uuid
 
     async def publish(self, volume: str, node: str) -> dict[str, str]:
-        return await self.exports.publish(self.spdk, volume, node, read_only=False)
+        return await self.exports.publish(self.spdk, volume, node)
 
     async def unpublish(self, volume: str, node: str) -> None:
         await self.exports.unpublish(self.spdk, volume, node)

@@ -116,6 +116,11 @@ class StorageNode:
         found = {entry["nqn"]: entry for entry in self.spdk("nvmf_get_subsystems")}
         return [host["nqn"] for host in found[subnqn]["hosts"]] if subnqn in found else []
 
+    def records(self) -> dict[str, str]:
+        """Content of the small files that the driver keeps beside the pool, by their names."""
+        state = self._directory / "pool.state"
+        return {str(path.relative_to(state)): path.read_text() for path in state.rglob("*.json")}
+
     def changes(self) -> list[str]:
         """Names of all requests so far that change something, in their order."""
         lines = self.target.request_log.read_text().splitlines()

@@ -111,11 +111,11 @@ async def test_an_image_is_what_its_name_says(world: World, tmp_path: Path) -> N
 
 async def test_each_attach_has_a_host_name_of_its_own(world: World) -> None:
     uuid = await world.clone()
-    first = await world.exports.publish(world.target, uuid, SERVER, read_only=False)
-    again = await world.exports.publish(world.target, uuid, SERVER, read_only=False)
+    first = await world.exports.publish(world.target, uuid, SERVER)
+    again = await world.exports.publish(world.target, uuid, SERVER)
     await world.exports.unpublish(world.target, uuid, SERVER)
     world.restart_driver()
-    second = await world.exports.publish(world.target, uuid, SERVER, read_only=False)
+    second = await world.exports.publish(world.target, uuid, SERVER)
     assert first == again
     assert first["hostnqn"] == f"nqn.2014-08.org.nvmexpress:uuid:{SERVER}.g1"
     assert second["hostnqn"].endswith(f"{SERVER}.g2")
@@ -124,16 +124,16 @@ async def test_each_attach_has_a_host_name_of_its_own(world: World) -> None:
 
 async def test_a_second_node_is_refused_and_told_who_holds_the_volume(world: World) -> None:
     uuid = await world.clone()
-    await world.exports.publish(world.target, uuid, SERVER, read_only=False)
+    await world.exports.publish(world.target, uuid, SERVER)
     with pytest.raises(NotNow, match=SERVER):
-        await world.exports.publish(world.target, uuid, OTHER, read_only=False)
+        await world.exports.publish(world.target, uuid, OTHER)
     await world.exports.unpublish(world.target, uuid, OTHER)
     assert world.exports.holder(uuid) == SERVER
 
 
 async def test_unpublish_cuts_whoever_is_connected(world: World) -> None:
     uuid = await world.clone()
-    context = await world.exports.publish(world.target, uuid, SERVER, read_only=False)
+    context = await world.exports.publish(world.target, uuid, SERVER)
     world.target.connected[context["subnqn"]] = [context["hostnqn"]]
     await world.exports.unpublish(world.target, uuid, SERVER)
     assert world.target.subsystems == {}
@@ -143,7 +143,7 @@ async def test_unpublish_cuts_whoever_is_connected(world: World) -> None:
 async def test_a_target_that_lost_its_memory_is_made_whole(world: World) -> None:
     await world.pool.open(world.target)
     uuid = await world.clone()
-    context = await world.exports.publish(world.target, uuid, SERVER, read_only=False)
+    context = await world.exports.publish(world.target, uuid, SERVER)
     before = world.target.subsystems
     world.target.lose_memory()
     world.restart_driver()
@@ -192,7 +192,7 @@ async def test_a_pool_whose_making_was_cut_off_is_made_again(world: World, monke
 
 async def test_a_volume_whose_record_was_lost_is_closed_all_the_same(world: World) -> None:
     uuid = await world.clone()
-    await world.exports.publish(world.target, uuid, SERVER, read_only=False)
+    await world.exports.publish(world.target, uuid, SERVER)
     world.records.forget(uuid)
     await world.exports.unpublish(world.target, uuid, SERVER)
     assert world.target.subsystems == {}
@@ -200,7 +200,7 @@ async def test_a_volume_whose_record_was_lost_is_closed_all_the_same(world: Worl
 
 async def test_a_subsystem_that_was_opened_to_anybody_is_closed_to_all_but_its_host(world: World) -> None:
     uuid = await world.clone()
-    await world.exports.publish(world.target, uuid, SERVER, read_only=False)
+    await world.exports.publish(world.target, uuid, SERVER)
     (subsystem,) = world.target.subsystems.values()
     subsystem["allow_any_host"] = True
     assert await world.exports.out_of_shape(world.target) == [uuid]
@@ -209,7 +209,7 @@ async def test_a_subsystem_that_was_opened_to_anybody_is_closed_to_all_but_its_h
 
 
 async def _publish(world: World) -> None:
-    await world.exports.publish(world.target, await world.clone(), SERVER, read_only=False)
+    await world.exports.publish(world.target, await world.clone(), SERVER)
 
 
 async def _unpublish(world: World) -> None:

@@ -46,7 +46,7 @@ async def test_what_was_seen_before_a_volume_was_closed_does_not_open_it_again(t
     async with asyncio.timeout(5):
         await driver.ready.wait()
         uuid = (await driver.create("pvc-1", SizeRange(GIB), None)).uuid
-        await driver.publish(uuid, SERVER, read_only=False)
+        await driver.publish(uuid, SERVER)
 
         target.subsystems.clear()
         target.slow = True
