@@ -81,7 +81,11 @@ class CompositionController:
         wanted = [children.render(machine, each, seen.get(each.resource_name)) for each in composed.desired]
         for obj in children.garbage(seen, composed.desired):
             await self._remove(obj)
-        machine = await self._record(machine, wanted)
+        recorded = await self._record(machine, wanted)
+        if _asked_for(recorded) != _asked_for(machine):
+            # Changed while it was composed, and composed anew at once: no condition may speak of what nobody looked at.
+            return True
+        machine = recorded
         refused = [problem for child in wanted if (problem := await self._apply(machine, child, seen)) is not None]
         for each in composed.news:
             self._runtime.events.record(machine, each.type, each.reason, each.message, topic="function")
@@ -219,6 +223,12 @@ class _ToKeys:
 
     def __call__(self, _: Json) -> Iterable[Key]:
         return self._requirements.interested(self._resource)
+
+
+def _asked_for(machine: Json) -> tuple[Json, bool]:
+    """What others want of the machine: its spec without the engine's part, and whether it is to go."""
+    wanted = {key: value for key, value in machine["spec"].items() if key != "crossplane"}
+    return wanted, "deletionTimestamp" in machine["metadata"]
 
 
 def _owning_machine(obj: Json) -> Iterable[Key]:

@@ -1,6 +1,6 @@
 """The engine's writes, in the order that leaks nothing: finalizer, garbage, references, children, status."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -32,10 +32,13 @@ class Functions(FunctionRunner):
         super().__init__({})
         self.children: dict[str, Json] = {"volume": manifest(size="1Gi"), "power": manifest("PowerState")}
         self.failure: Exception | None = None
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
     async def run(self, step: Step, request: fnv1.RunFunctionRequest, fetch: Fetch) -> fnv1.RunFunctionResponse:
         if self.failure is not None:
             raise self.failure
+        if self.meanwhile is not None:
+            await self.meanwhile()
         response = fnv1.RunFunctionResponse()
         for name, body in self.children.items():
             json_format.ParseDict(body, response.desired.resources[name].resource)
@@ -94,6 +97,19 @@ async def test_composing_again_writes_nothing(cluster: ModelCluster, engine: Com
     cluster.writes.clear()
     await engine.reconcile(KEY)
     assert cluster.writes == []
+
+
+async def test_a_machine_that_changes_while_it_is_composed_is_composed_anew_before_it_is_spoken_of(
+    cluster: ModelCluster, engine: CompositionController, functions: Functions
+) -> None:
+    cluster.have(BAREMETALMACHINE, machine())
+    halted = {"spec": {"runStrategy": "Halted"}}
+    functions.meanwhile = lambda: cluster.patch(BAREMETALMACHINE, "bm-01", "tenant-a", halted)
+    await engine.reconcile(KEY)
+    assert written(cluster)[-1] == ("apply", "BareMetalMachine")
+    functions.meanwhile = None
+    await engine.reconcile(KEY)
+    assert written(cluster)[-1] == ("apply status", "BareMetalMachine")
 
 
 async def test_what_another_machine_controls_is_not_collected(
