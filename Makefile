@@ -51,6 +51,11 @@ controlplane: $(STAMP)
 image: $(STAMP)
 	@$(BIN)/python -m sandbox.images build tiny --output-dir $(CACHE)/images >/dev/null
 
+# The other engine that tests let at our machines. As long to build as it takes, nothing but tests needs it.
+.PHONY: argocd
+argocd: $(STAMP)
+	@nice $(BIN)/python -m tests.tools.argocd.program >/dev/null
+
 .PHONY: demo
 demo: setup ## bring a metal cloud up here, boot a server in it (SERVERS=N DPUS=N IMAGE=tiny|debian), and show how that went
 	@$(BIN)/python -m sandbox demo $(if $(SERVERS),--servers $(SERVERS)) $(if $(DPUS),--dpus $(DPUS)) $(if $(IMAGE),--image $(IMAGE))
@@ -71,7 +76,8 @@ check: setup ## format, lint, types, import contracts, clippy, generated files
 	$(BIN)/python -m provider.composition.render --check
 
 .PHONY: test
-test: check ## all of check, and every test: unit, conformance, integration, end to end
+test: setup ## all of check, and every test: unit, conformance, integration, end to end
+	@$(MAKE) --jobs=2 check argocd
 	cargo test --quiet --locked --workspace --exclude metalplane-native
 	$(BIN)/pytest --quiet
 
