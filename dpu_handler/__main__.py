@@ -4,7 +4,8 @@ import argparse
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from importlib import metadata
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from provider.runtime.context import Runtime
 from provider.runtime.controller import Key
 from provider.runtime.errors import MetalplaneError
 from provider.runtime.events import EventRecorder
+from provider.runtime.health import Health
 from provider.runtime.kubeconfig import in_cluster, load
 from provider.runtime.lease import Heartbeat, Unopposed
 from provider.runtime.shell import run
@@ -31,7 +33,7 @@ from provider.runtime.tracing import RpcTracer, Tracer, make_tracer
 SERVICE = "metalplane-agent"
 
 
-def arguments() -> argparse.Namespace:
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m dpu_handler",
@@ -41,7 +43,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kubeconfig", type=Path, help="kubeconfig of the DPU's identity (default: in-cluster)")
     parser.add_argument("--dpu", required=True, help="name of the DPU")
     parser.add_argument("--namespace", required=True, help="the DPU's namespace, the only one that is read")
-    parser.add_argument("--node-id", help="node id for CSI drivers (default: the name of the DPU)")
+    parser.add_argument("--node-id", help="node id for CSI drivers (default: the UID of the DPU's server)")
     parser.add_argument("--spdk-socket", required=True, type=Path, help="JSON-RPC socket of the DPU's SPDK target")
     parser.add_argument(
         "--vhost-dir", type=Path, help="directory of the target's vhost sockets (default: its socket's)"
@@ -51,8 +53,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--emulation-socket", required=True, type=Path, help="JSON-RPC socket of the device emulation")
     parser.add_argument("--state-dir", required=True, type=Path, help="directory for the seeds that the agent builds")
     parser.add_argument("--trace-dir", type=Path, help="directory for spans as OTLP/JSON files")
+    parser.add_argument("--health-port", type=int, default=0, help="port of 127.0.0.1 for /healthz, /readyz; 0 is off")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 async def serve(args: argparse.Namespace) -> None:
@@ -68,7 +71,15 @@ async def serve(args: argparse.Namespace) -> None:
     cache = Cache()
     ready, stop = asyncio.Event(), asyncio.Event()
     stop_on_signals(stop)
-    async with KubeClient(access, tracer=tracer, on_write=cache.observe, user_agent=SERVICE) as client:
+    async with AsyncExitStack() as resources:
+        if args.health_port:
+            # A DPU's agent shares its host's network: its own kubelet is all that may ask.
+            health = Health(args.health_port, {"reconciling": ready}, host="127.0.0.1")
+            await health.start()
+            resources.push_async_callback(health.stop)
+        client = await resources.enter_async_context(
+            KubeClient(access, tracer=tracer, on_write=cache.observe, user_agent=SERVICE)
+        )
 
         def look_again() -> None:
             for resource in (EMULATEDDISK, EMULATEDNIC):
@@ -80,7 +91,9 @@ async def serve(args: argparse.Namespace) -> None:
         runtime = Runtime(client, cache, tracer, events, Unopposed())
         nics = EmulatedNICController(runtime, dpu)
         disks = EmulatedDiskController(runtime, dpu, args.state_dir.absolute())
-        annotations = {ANNOTATION_NODE_ID: args.node_id or args.dpu, ANNOTATION_AGENT_VERSION: version}
+        annotations = {ANNOTATION_AGENT_VERSION: version}
+        if args.node_id:
+            annotations[ANNOTATION_NODE_ID] = args.node_id
         heartbeat = Heartbeat(client, args.namespace, AGENT_LEASE, args.dpu, annotations=annotations)
         beside = {
             "heartbeat": heartbeat.run(),

@@ -19,15 +19,16 @@ from provider.composition.controller import CompositionController
 from provider.composition.functions import FunctionEndpoint, FunctionRunner
 from provider.composition.ownership import refuse_foreign_kind
 from provider.csi.driver import Driver
-from provider.health import Health
 from provider.runtime.cache import Cache
 from provider.runtime.client import KubeClient
 from provider.runtime.context import Runtime
 from provider.runtime.controller import Controller
 from provider.runtime.errors import LeadershipLost, MetalplaneError
 from provider.runtime.events import EventRecorder
+from provider.runtime.health import Health
 from provider.runtime.kubeconfig import in_cluster, load
 from provider.runtime.lease import LeaderLease, Leadership, Unopposed
+from provider.runtime.mutual_tls import client_credentials, stays_on_this_machine
 from provider.runtime.shell import ShellSettings, run
 from provider.runtime.signals import stop_on_signals
 from provider.runtime.together import together
@@ -67,8 +68,18 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--csi", action="append", default=[], metavar="NAME=ENDPOINT", help="a CSI driver to serve; may be repeated"
     )
+    parser.add_argument(
+        "--csi-tls-dir",
+        type=Path,
+        help="directory with tls.crt, tls.key, ca.crt for CSI drivers; needed for endpoints other than unix:PATH",
+    )
     parser.add_argument("--trace-dir", type=Path, help="directory for spans as OTLP/JSON files")
-    parser.add_argument("--health-port", type=int, default=0, help="port for /healthz and /readyz; 0 is off")
+    parser.add_argument(
+        "--health-port",
+        type=int,
+        default=0,
+        help="port for /healthz and /readyz, ready when leading or standing by; 0 is off",
+    )
     parser.add_argument(
         "--no-leader-elect", action="store_true", help="do not wait for the Lease: no other replica runs"
     )
@@ -90,13 +101,14 @@ async def serve(args: argparse.Namespace) -> None:
             otlp_endpoint=os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"),
         )
         resources.callback(tracer.close)
-        if args.health_port:
-            health = Health(args.health_port, ready)
-            await health.start()
-            resources.push_async_callback(health.stop)
         # The Lease is renewed by a client of its own: it must not ask the guard that it is itself.
         lease_client = await resources.enter_async_context(KubeClient(access, user_agent=SERVICE))
-        leader = await _lead(args, lease_client, stop, resources)
+        lease = LeaderLease(lease_client, args.namespace, PROVIDER_LEASE, args.identity)
+        if args.health_port:
+            health = Health(args.health_port, {"reconciling": ready, "standing by": lease.standing_by})
+            await health.start()
+            resources.push_async_callback(health.stop)
+        leader = Unopposed() if args.no_leader_elect else await _lead(lease, stop, resources)
         if leader is None:
             return
         client = await resources.enter_async_context(
@@ -117,13 +129,8 @@ async def _control(args: argparse.Namespace, runtime: Runtime, ready: asyncio.Ev
         await run(assembled, runtime, namespaces=None, ready=ready, stop=stop, settings=settings)
 
 
-async def _lead(
-    args: argparse.Namespace, client: KubeClient, stop: asyncio.Event, resources: AsyncExitStack
-) -> Leadership | None:
+async def _lead(lease: LeaderLease, stop: asyncio.Event, resources: AsyncExitStack) -> Leadership | None:
     """Wait for the Lease; None if told to stop before it came."""
-    if args.no_leader_elect:
-        return Unopposed()
-    lease = LeaderLease(client, args.namespace, PROVIDER_LEASE, args.identity)
     acquiring = asyncio.create_task(lease.acquire(), name="acquire")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     await asyncio.wait({acquiring, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -132,7 +139,6 @@ async def _lead(
         acquiring.cancel()
         return None
     acquiring.result()
-    _LOG.info("leading lease=%s/%s identity=%s", args.namespace, PROVIDER_LEASE, args.identity)
     resources.push_async_callback(lease.release)
     return lease
 
@@ -140,7 +146,7 @@ async def _lead(
 async def _controllers(args: argparse.Namespace, runtime: Runtime, resources: AsyncExitStack) -> list[Controller]:
     bmcs = BMCSessions()
     resources.push_async_callback(bmcs.close)
-    drivers = {name: Driver(name, endpoint, runtime.tracer, runtime.leader) for name, endpoint in map(_pair, args.csi)}
+    drivers = {name: _driver(name, endpoint, args.csi_tls_dir, runtime) for name, endpoint in map(_pair, args.csi)}
     for driver in drivers.values():
         resources.push_async_callback(driver.close)
     assembled = [
@@ -157,6 +163,14 @@ async def _controllers(args: argparse.Namespace, runtime: Runtime, resources: As
         resources.push_async_callback(functions.close)
         assembled.append(CompositionController(runtime, pipeline.packaged(), functions))
     return assembled
+
+
+def _driver(name: str, endpoint: str, tls_dir: Path | None, runtime: Runtime) -> Driver:
+    local = stays_on_this_machine(endpoint)
+    if tls_dir is None and not local:
+        raise SystemExit(f"provider: CSI driver {name} at {endpoint} is reached by network: give --csi-tls-dir")
+    credentials = None if local or tls_dir is None else client_credentials(tls_dir)
+    return Driver(name, endpoint, runtime.tracer, runtime.leader, credentials)
 
 
 def _pair(argument: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from dpu_handler.lvol.service import ControllerService, IdentityService
 from dpu_handler.lvol.volumes import Volumes
 from dpu_handler.southbound import SpdkClient
 from provider.runtime.csi import csi_pb2_grpc
+from provider.runtime.mutual_tls import server_credentials, stays_on_this_machine
 from provider.runtime.signals import stop_on_signals
 from provider.runtime.tracing import RpcTracer, make_tracer
 
@@ -27,7 +29,7 @@ SERVICE = "metalplane-lvol"
 _GRACE_S = 5.0
 
 
-def arguments() -> argparse.Namespace:
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m dpu_handler.lvol",
@@ -35,6 +37,12 @@ def arguments() -> argparse.Namespace:
         epilog="Environment: OTEL_EXPORTER_OTLP_ENDPOINT, a base URL to which spans are sent by OTLP/HTTP.",
     )
     parser.add_argument("--endpoint", required=True, help="where CSI is served, such as unix:/run/csi.sock")
+    parser.add_argument(
+        "--tls-dir",
+        type=Path,
+        help="directory with tls.crt, tls.key, ca.crt: callers need a certificate; "
+        "needed for endpoints other than unix:PATH",
+    )
     parser.add_argument("--spdk-socket", required=True, type=Path, help="JSON-RPC socket of the SPDK target")
     parser.add_argument("--image-dir", required=True, type=Path, help="directory of golden images, <sha256>.raw each")
     parser.add_argument("--pool-file", required=True, type=Path, help="file that holds the pool; made if missing")
@@ -45,11 +53,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--trsvcid", required=True, help="port at which the target listens for NVMe/TCP")
     parser.add_argument("--trace-dir", type=Path, help="directory for spans as OTLP/JSON files")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 async def serve(args: argparse.Namespace) -> None:
     """Serve CSI until the process is told to stop."""
+    if args.tls_dir is None and not stays_on_this_machine(args.endpoint):
+        raise SystemExit(f"{SERVICE}: whoever reaches {args.endpoint} could take any volume: give --tls-dir")
     tracer = make_tracer(
         SERVICE,
         version=metadata.version("metalplane"),
@@ -65,7 +75,10 @@ async def serve(args: argparse.Namespace) -> None:
     server = grpc.aio.server(interceptors=[CallInterceptor(tracer)])
     csi_pb2_grpc.add_IdentityServicer_to_server(IdentityService(driver), server)
     csi_pb2_grpc.add_ControllerServicer_to_server(ControllerService(driver), server)
-    server.add_insecure_port(args.endpoint)
+    if args.tls_dir is None:
+        server.add_insecure_port(args.endpoint)
+    else:
+        server.add_secure_port(args.endpoint, server_credentials(args.tls_dir))
     await server.start()
     keeping = asyncio.create_task(driver.keep(), name="keep")
     stop = asyncio.Event()

@@ -16,6 +16,7 @@ from google.protobuf import json_format
 
 from provider.composition.errors import FunctionFailed, FunctionUnavailable, InvalidComposition
 from provider.composition.pipeline import Step
+from provider.runtime.mutual_tls import client_credentials
 
 Json = dict[str, Any]
 Fetch = Callable[[fnv1.ResourceSelector], Awaitable[list[Json]]]
@@ -113,12 +114,7 @@ def without_bookkeeping(obj: Json) -> Json:
 def _open(endpoint: FunctionEndpoint) -> grpc.aio.Channel:
     if endpoint.tls_dir is None:
         return grpc.aio.insecure_channel(endpoint.address)
-    credentials = grpc.ssl_channel_credentials(
-        root_certificates=(endpoint.tls_dir / "ca.crt").read_bytes(),
-        private_key=(endpoint.tls_dir / "tls.key").read_bytes(),
-        certificate_chain=(endpoint.tls_dir / "tls.crt").read_bytes(),
-    )
-    return grpc.aio.secure_channel(endpoint.address, credentials)
+    return grpc.aio.secure_channel(endpoint.address, client_credentials(endpoint.tls_dir))
 
 
 def _raise_if_fatal(step: Step, response: fnv1.RunFunctionResponse) -> None:

@@ -8,7 +8,7 @@ when an agent falls silent and when it is back.
 from collections.abc import Sequence
 
 from provider.api.names import AGENT_LEASE, ANNOTATION_NODE_ID, DPU_NAMESPACE_PREFIX, dpu_namespace
-from provider.api.registry import CSINODE, EMULATEDDISK, EMULATEDNIC, LEASE, NODE, VIRTUALDISK, VIRTUALNIC
+from provider.api.registry import CSINODE, EMULATEDDISK, EMULATEDNIC, LEASE, NODE, SERVER, VIRTUALDISK, VIRTUALNIC
 from provider.controllers.routes import nobody
 from provider.runtime.context import Runtime
 from provider.runtime.controller import Json, Key, Outcome, RequeueAfter, Settled, Watch
@@ -65,6 +65,7 @@ class AgentLiveness:
         self.watches: Sequence[Watch] = [
             Watch(NODE, self._lease_of_node),
             Watch(CSINODE, self._lease_of_node),
+            Watch(SERVER, self._lease_of_server),
             *(Watch(resource, nobody) for resource in _DEVICES),
         ]
 
@@ -93,7 +94,7 @@ class AgentLiveness:
     async def _register(self, dpu_name: str, lease: Json) -> None:
         """The CSINode entry of the DPU, under the Node that the cluster has for it."""
         node = self._runtime.cache.get(NODE, Key(None, dpu_name))
-        node_id = lease["metadata"].get("annotations", {}).get(ANNOTATION_NODE_ID)
+        node_id = lease["metadata"].get("annotations", {}).get(ANNOTATION_NODE_ID) or self._server_of(dpu_name)
         if node is None or not node_id or not self._drivers:
             return
         owner = {"apiVersion": "v1", "kind": "Node", "name": dpu_name, "uid": node["metadata"]["uid"]}
@@ -104,5 +105,18 @@ class AgentLiveness:
         current = self._runtime.cache.get(CSINODE, Key(None, dpu_name))
         await self._runtime.client.apply(CSINODE, body, field_manager=self.name, current=current)
 
+    def _server_of(self, dpu_name: str) -> str | None:
+        """UID of the server that the DPU sits in; None where the inventory does not say, or says it of two."""
+        uids = [each["metadata"]["uid"] for each in self._runtime.cache.list(SERVER) if _dpu(each) == dpu_name]
+        return uids[0] if len(uids) == 1 else None
+
+    def _lease_of_server(self, server: Json) -> list[Key]:
+        return [Key(dpu_namespace(_dpu(server)), AGENT_LEASE)]
+
     def _lease_of_node(self, node: Json) -> list[Key]:
         return [Key(dpu_namespace(node["metadata"]["name"]), AGENT_LEASE)]
+
+
+def _dpu(server: Json) -> str:
+    name: str = server["spec"]["dpu"]["name"]
+    return name

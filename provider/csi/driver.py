@@ -32,13 +32,24 @@ class ProvisionedVolume:
 
 
 class Driver:
-    """A driver by name and endpoint."""
+    """A driver by name and endpoint. ``credentials``: None speaks plain text, as is right for a Unix socket."""
 
-    def __init__(self, name: str, endpoint: str, tracer: Tracer, leader: Leadership) -> None:
+    def __init__(
+        self,
+        name: str,
+        endpoint: str,
+        tracer: Tracer,
+        leader: Leadership,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
         self.name = name
         self._tracer = tracer
         self._leader = leader
-        self._channel = grpc.aio.insecure_channel(endpoint)
+        self._channel = (
+            grpc.aio.insecure_channel(endpoint)
+            if credentials is None
+            else grpc.aio.secure_channel(endpoint, credentials)
+        )
         self._controller = csi_pb2_grpc.ControllerStub(self._channel)
 
     async def create_volume(

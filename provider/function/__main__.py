@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from provider.function.server import serve_on
@@ -11,7 +12,7 @@ from provider.function.server import serve_on
 _GRACE_S = 5.0
 
 
-def arguments() -> argparse.Namespace:
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m provider.function",
@@ -21,7 +22,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--address", default="0.0.0.0:9443", help="where to listen (default: %(default)s)")
     parser.add_argument("--insecure", action="store_true", help="plain text, without certificates")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 async def serve(args: argparse.Namespace) -> None:

@@ -65,6 +65,8 @@ class LeaderLease:
         self._held: Json | None = None
         self._valid_until = float("-inf")
         self._freshness = LeaseFreshness(clock)
+        self.standing_by = asyncio.Event()
+        """Set while somebody else leads and this process could follow him at once."""
 
     @property
     def _subject(self) -> str:
@@ -84,6 +86,7 @@ class LeaderLease:
         """Wait until the Lease is ours."""
         while not await self._try_acquire():  # noqa: ASYNC110  (another process is what changes)
             await asyncio.sleep(self._retry_s)
+        self.standing_by.clear()
         _LOG.info("leading lease=%s/%s identity=%s", self._namespace, self._name, self.identity)
 
     async def hold(self) -> None:
@@ -115,8 +118,10 @@ class LeaderLease:
             lease = None
         except KubeError as error:
             _LOG.warning("lease not read lease=%s/%s error=%s", self._namespace, self._name, error)
+            self.standing_by.clear()
             return False
         if lease is not None and not self._may_take(lease):
+            self.standing_by.set()
             return False
         try:
             self._held = await self._write(lease)

@@ -2,9 +2,19 @@
 
 from copy import deepcopy
 
-from provider.api.names import AGENT_LEASE, dpu_namespace
-from provider.api.registry import BAREMETALMACHINE, LEASE, POWERSTATE, VIRTUALDISK, VIRTUALNIC, ResourceType
-from provider.controllers.agents import AgentLiveness
+from provider.api.names import AGENT_LEASE, ANNOTATION_NODE_ID, dpu_namespace
+from provider.api.registry import (
+    BAREMETALMACHINE,
+    CSINODE,
+    LEASE,
+    NODE,
+    POWERSTATE,
+    SERVER,
+    VIRTUALDISK,
+    VIRTUALNIC,
+    ResourceType,
+)
+from provider.controllers.agents import AgentLiveness, Agents
 from provider.runtime.controller import Json, Key
 from tests.unit.controllers.rig import ControlPlane, claim
 
@@ -87,3 +97,40 @@ async def test_the_devices_are_looked_at_when_the_lease_goes_and_when_it_comes()
     plane.cluster.have(LEASE, {"metadata": lease["metadata"] | {"uid": "uid-new"}, "spec": lease["spec"]})
     await liveness(plane).reconcile(LEASE_KEY)
     assert set(announced) == {"VirtualDisk", "VirtualNIC"}
+
+
+def registered(plane: ControlPlane) -> list[str]:
+    """Node ids of the DPU's entry."""
+    entry = plane.cluster.now(CSINODE, "dpu-1")
+    return [] if entry is None else [driver["nodeID"] for driver in entry["spec"]["drivers"]]
+
+
+async def register(node_id: str | None, servers: list[Json]) -> list[str]:
+    """What becomes of a Lease with that node id where the inventory has those servers."""
+    plane = ControlPlane()
+    annotations = {} if node_id is None else {ANNOTATION_NODE_ID: node_id}
+    metadata = {"name": AGENT_LEASE, "namespace": LEASE_KEY.namespace, "uid": "uid-lease", "annotations": annotations}
+    plane.cluster.have(NODE, {"metadata": {"name": "dpu-1", "uid": "uid-node"}})
+    plane.cluster.have(LEASE, {"metadata": metadata, "spec": {"leaseDurationSeconds": 15}})
+    for resource in (SERVER, CSINODE):
+        for known in plane.all(resource):
+            await plane.cluster.delete(resource, known["metadata"]["name"])
+    for server in servers:
+        plane.cluster.have(SERVER, server)
+    await AgentLiveness(plane.cluster.runtime(), Agents(plane.cluster.runtime()), ["lvol"]).reconcile(LEASE_KEY)
+    return registered(plane)
+
+
+def server_with(dpu: str, uid: str) -> Json:
+    return {"metadata": {"name": uid, "uid": uid}, "spec": {"dpu": {"name": dpu}}}
+
+
+async def test_a_node_id_that_the_agent_does_not_name_is_its_servers_uid() -> None:
+    servers = [server_with("dpu-1", "uid-one"), server_with("dpu-2", "uid-two")]
+    assert await register(None, servers) == ["uid-one"]
+    assert await register("named", servers) == ["named"]
+
+
+async def test_a_dpu_of_no_server_or_of_two_is_not_registered() -> None:
+    assert await register(None, [server_with("dpu-2", "uid-two")]) == []
+    assert await register(None, [server_with("dpu-1", "uid-one"), server_with("dpu-1", "uid-two")]) == []

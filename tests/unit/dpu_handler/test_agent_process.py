@@ -35,6 +35,7 @@ def args(tmp_path: Path) -> Namespace:
         bridge="br0",
         state_dir=tmp_path,
         trace_dir=None,
+        health_port=0,
         **sockets,
     )
 

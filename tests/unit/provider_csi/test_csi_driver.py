@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from provider.__main__ import _driver
 from provider.csi.driver import Driver
 from provider.runtime.errors import LeadershipLost
 from provider.runtime.lease import Unopposed
 from provider.runtime.tracing import Tracer
+from tests.unit.runtime.model_cluster import ModelCluster
 
 
 class Seat(Unopposed):
@@ -72,3 +74,10 @@ async def test_who_has_lost_the_lease_calls_no_driver(driver: Driver, stub: Stub
 async def test_who_leads_calls_the_driver(driver: Driver, stub: Stub) -> None:
     await CALLS["ControllerUnpublishVolume"](driver)
     assert stub.called == ["ControllerUnpublishVolume"]
+
+
+async def test_a_driver_by_network_is_not_spoken_to_in_plain_text() -> None:
+    runtime = ModelCluster().runtime()
+    with pytest.raises(SystemExit, match="CSI driver lvol at storage:9000 is reached by network: give --csi-tls-dir"):
+        _driver("lvol", "storage:9000", None, runtime)
+    await _driver("lvol", "unix:/nonexistent", None, runtime).close()

@@ -114,6 +114,30 @@ async def test_a_second_process_waits_and_takes_over_when_the_first_is_silent(
     assert (holder(cluster), may_write(b), may_write(a)) == ("b", True, False)
 
 
+async def test_who_waits_stands_by_as_long_as_he_sees_the_lease_and_could_follow(
+    seat: Callable[[str], LeaderLease], cluster: ModelCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = seat("a"), seat("b")
+    await a.acquire()
+    assert not a.standing_by.is_set()
+    assert not b.standing_by.is_set(), "it has not looked yet"
+    assert not await b._try_acquire()
+    assert b.standing_by.is_set()
+
+    async def away(*_: object, **__: object) -> Json:
+        raise Unavailable("get Lease", subject="leader")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(cluster, "get", away)
+        assert not await b._try_acquire()
+    assert not b.standing_by.is_set()
+    assert not await b._try_acquire()
+    assert b.standing_by.is_set()
+    await a.release()
+    await b.acquire()
+    assert not b.standing_by.is_set(), "it leads now, and is ready once it reconciles"
+
+
 async def test_a_renewal_starts_the_others_wait_anew(seat: Callable[[str], LeaderLease], clock: Clock) -> None:
     a, b = seat("a"), seat("b")
     await a.acquire()

@@ -1,0 +1,35 @@
+"""/healthz and /readyz for a kubelet: alive as long as the event loop answers, ready while one of its states holds."""
+
+import asyncio
+from collections.abc import Mapping
+
+from aiohttp import web
+
+
+class Health:
+    """``states``: each a way of being ready, by the word that /readyz says of it. ``host``: None is all interfaces."""
+
+    def __init__(self, port: int, states: Mapping[str, asyncio.Event], *, host: str | None = None) -> None:
+        self._port = port
+        self._host = host
+        self._states = states
+        application = web.Application()
+        application.router.add_get("/healthz", self._alive)
+        application.router.add_get("/readyz", self._is_ready)
+        self._runner = web.AppRunner(application, access_log=None)
+
+    async def start(self) -> None:
+        """Listen."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host=self._host, port=self._port).start()
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        await self._runner.cleanup()
+
+    async def _alive(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _is_ready(self, _: web.Request) -> web.Response:
+        holding = [state for state, event in self._states.items() if event.is_set()]
+        return web.Response(status=200 if holding else 503, text=f"{' '.join(holding) or 'not ready yet'}\n")
