@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provider.api import API_VERSION, GROUP
-from provider.api.names import INSTALLATION_NAMESPACE, PROVIDER_LEASE, dpu_namespace, dpu_user
+from provider.api import API_VERSION, GROUP, rights
+from provider.api.names import INSTALLATION_NAMESPACE, dpu_namespace, dpu_user
 from sandbox.images import Image
 
 Json = dict[str, Any]
@@ -49,8 +49,6 @@ SECOND_TENANT = TenantNetwork("tenant-b", 200, "10.30.0.0/24", "10.30.0.1")
 _SMALLEST = ServerSize(cpus=1, memory_mib=256)
 _SIZES = {"debian": ServerSize(cpus=2, memory_mib=1024)}
 
-_READ = ["get", "list", "watch"]
-_WRITE = ["create", "update", "patch", "delete"]
 _RBAC = "rbac.authorization.k8s.io"
 
 
@@ -69,7 +67,7 @@ def objects(image: Image, bmcs: Sequence[tuple[int, str]]) -> list[Json]:
     residents = tenants(len(bmcs))
     return [
         *(_object("v1", "Namespace", name) for name in (INSTALLATION_NAMESPACE, *(each.name for each in residents))),
-        *_provider_rights(),
+        *provider_rights(),
         *_storage(),
         *_catalogue(image, residents),
         *(
@@ -83,7 +81,7 @@ def objects(image: Image, bmcs: Sequence[tuple[int, str]]) -> list[Json]:
 def _server(number: int, bmc_port: int, bmc_password: str, size: ServerSize) -> Iterator[Json]:
     server, dpu = f"server{number}", f"dpu{number}"
     yield _object("v1", "Namespace", dpu_namespace(dpu))
-    yield from _dpu_rights(dpu)
+    yield from dpu_rights(dpu)
     yield _object("v1", "Node", dpu, labels={f"{GROUP}/dpu": "true"}) | {"spec": {"unschedulable": True}}
     credentials = {"username": BMC_USER, "password": bmc_password}
     yield _object("v1", "Secret", f"{server}-bmc", INSTALLATION_NAMESPACE) | {
@@ -133,48 +131,21 @@ def _capacity(size: ServerSize) -> Json:
     return {"cpus": size.cpus, "memory": f"{size.memory_mib}Mi"}
 
 
-def _dpu_rights(dpu: str) -> Iterator[Json]:
+def dpu_rights(dpu: str) -> Iterator[Json]:
+    """Roles in a DPU's namespace, and to whom they belong."""
     namespace = dpu_namespace(dpu)
-    emulated = ["emulateddisks", "emulatednics"]
-    yield _object(f"{_RBAC}/v1", "Role", "agent", namespace) | {
-        "rules": [
-            _rule(GROUP, emulated, _READ),
-            _rule(GROUP, [f"{kind}/status" for kind in emulated], ["get", "update", "patch"]),
-            _rule("", ["secrets"], _READ),
-            _rule("events.k8s.io", ["events"], ["create"]),
-            _rule("coordination.k8s.io", ["leases"], [*_READ, "create", "update", "patch"]),
-        ]
-    }
+    yield _role("Role", "agent", rights.agent(), namespace)
     subject = {"kind": "User", "apiGroup": _RBAC, "name": dpu_user(dpu)}
     yield _binding("RoleBinding", "Role", "agent", subject, namespace)
-    # Seeds are projected into a DPU's namespace; no other Secret is the provider's to write.
-    yield _object(f"{_RBAC}/v1", "Role", "provider", namespace) | {"rules": [_rule("", ["secrets"], [*_READ, *_WRITE])]}
+    yield _role("Role", "provider", rights.provider_at_dpu(), namespace)
     yield _binding("RoleBinding", "Role", "provider", _provider_subject(), namespace)
 
 
-def _provider_rights() -> Iterator[Json]:
-    everything = [*_READ, *_WRITE]
-    yield _object(f"{_RBAC}/v1", "ClusterRole", "metalplane-provider") | {
-        "rules": [
-            _rule(GROUP, ["*"], everything),
-            _rule("", ["persistentvolumeclaims", "persistentvolumes"], everything),
-            _rule("", ["persistentvolumeclaims/status", "persistentvolumes/status"], ["get", "update", "patch"]),
-            _rule("", ["secrets"], ["get"]),
-            _rule("", ["namespaces", "nodes"], _READ),
-            _rule("events.k8s.io", ["events"], ["create", "patch"]),
-            _rule("coordination.k8s.io", ["leases"], _READ),
-            _rule("storage.k8s.io", ["storageclasses", "csidrivers"], _READ),
-            _rule("storage.k8s.io", ["volumeattachments", "csinodes"], everything),
-            _rule("storage.k8s.io", ["volumeattachments/status"], ["get", "update", "patch"]),
-            _rule("apiextensions.k8s.io", ["customresourcedefinitions"], _READ),
-        ]
-    }
+def provider_rights() -> Iterator[Json]:
+    """Roles of the provider outside the DPUs' namespaces."""
+    yield _role("ClusterRole", "metalplane-provider", [*rights.provider(), *rights.engine()])
     yield _binding("ClusterRoleBinding", "ClusterRole", "metalplane-provider", _provider_subject())
-    # It sees by the agents' Leases which of them live, and writes only its own. A Lease has no name yet when made.
-    own = _rule("coordination.k8s.io", ["leases"], ["update", "patch"]) | {"resourceNames": [PROVIDER_LEASE]}
-    yield _object(f"{_RBAC}/v1", "Role", "provider", INSTALLATION_NAMESPACE) | {
-        "rules": [_rule("coordination.k8s.io", ["leases"], ["create"]), own]
-    }
+    yield _role("Role", "provider", rights.provider_at_home(), INSTALLATION_NAMESPACE)
     yield _binding("RoleBinding", "Role", "provider", _provider_subject(), INSTALLATION_NAMESPACE)
 
 
@@ -182,15 +153,15 @@ def _provider_subject() -> Json:
     return {"kind": "User", "apiGroup": _RBAC, "name": PROVIDER_USER}
 
 
+def _role(kind: str, name: str, rules: list[Json], namespace: str | None = None) -> Json:
+    return _object(f"{_RBAC}/v1", kind, name, namespace) | {"rules": rules}
+
+
 def _binding(kind: str, role_kind: str, role: str, subject: Json, namespace: str | None = None) -> Json:
     return _object(f"{_RBAC}/v1", kind, role, namespace) | {
         "roleRef": {"apiGroup": _RBAC, "kind": role_kind, "name": role},
         "subjects": [subject],
     }
-
-
-def _rule(group: str, resources: list[str], verbs: list[str]) -> Json:
-    return {"apiGroups": [group], "resources": resources, "verbs": verbs}
 
 
 def _object(

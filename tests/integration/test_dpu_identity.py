@@ -26,7 +26,7 @@ from sandbox import inventory
 from sandbox.apiserver import ApiServer
 from tests.integration.installation import IMAGE
 from tests.integration.manifests import edited, manifest
-from tests.integration.rest import MERGE_PATCH, Rest
+from tests.integration.rest import MERGE_PATCH, Answer, Rest
 
 Json = dict[str, Any]
 
@@ -82,7 +82,7 @@ def second(apiserver: ApiServer, filled: Rest) -> Rest:
     return Rest.of_user(apiserver, dpu_user("dpu1"), groups=(inventory.DPU_GROUP,))
 
 
-@pytest.mark.parametrize("kind", OBJECTS)
+@pytest.mark.parametrize("kind", [*DEVICES, "Secret"])
 def test_it_reads_its_own_namespace(second: Rest, kind: str) -> None:
     resource, make = OBJECTS[kind]
     name = make(SECOND)["metadata"]["name"]
@@ -147,10 +147,23 @@ def test_it_lifts_no_finalizer_and_writes_no_secret(second: Rest, filled: Rest) 
     assert second.ask("PATCH", secret_path, {"data": None}, content=MERGE_PATCH).code == FORBIDDEN
 
 
-def test_it_keeps_its_lease_and_cannot_delete_it(second: Rest) -> None:
-    renewed = second.patch(LEASE, lease(SECOND), {"spec": {"leaseDurationSeconds": 15}})
-    assert renewed["spec"]["leaseDurationSeconds"] == 15
+def test_it_keeps_its_lease_as_a_heartbeat_does_and_no_other(second: Rest) -> None:
+    def renewed(name: str) -> Answer:
+        path = f"{LEASE.path(SECOND, name)}?fieldManager=agent&force=true"
+        body = edited(lease(SECOND), {"metadata.name": name, "spec.leaseDurationSeconds": 15})
+        return second.ask("PATCH", path, body, content="application/apply-patch+yaml")
+
+    assert renewed("agent").code == http.client.OK
+    assert renewed("another").code == FORBIDDEN
+    assert second.ask("GET", LEASE.path(SECOND, "agent")).code == FORBIDDEN
     assert second.ask("DELETE", LEASE.path(SECOND, "agent")).code == FORBIDDEN
+
+
+def test_its_first_heartbeat_makes_the_lease(second: Rest, filled: Rest) -> None:
+    filled.delete(LEASE, lease(SECOND))
+    path = f"{LEASE.path(SECOND, 'agent')}?fieldManager=agent&force=true"
+    made = second.ask("PATCH", path, lease(SECOND), content="application/apply-patch+yaml")
+    assert made.code == http.client.CREATED
 
 
 def test_it_posts_events_in_its_own_namespace_and_reads_none(second: Rest) -> None:
