@@ -30,12 +30,13 @@ class ApiServer:
         self.control_plane = ControlPlane(self.layout, chosen.ports, programs)
         self.kubectl = Kubectl(programs.kubectl, self.layout.kubeconfig)
 
-    def up(self) -> None:
-        """Have it running, with our kinds served and the controllers seeing them."""
+    def up(self, *, kinds: bool = True) -> None:
+        """Have it running, with our ``kinds`` served and the controllers seeing them."""
         self.control_plane.administrator()
         self.supervisor.ensure_running()
         self.supervisor.start(self.control_plane.serving())
-        self.kubectl.apply_definitions(crds())
+        if kinds:
+            self.kubectl.apply_definitions(crds())
         self.supervisor.start([self.control_plane.controllers()])
 
     def down(self) -> None:

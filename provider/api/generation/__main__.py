@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from provider.api.generation.output import generated_files
+from provider.api.generation.output import CHART, generated_files
 
 TREE = Path(__file__).resolve().parents[3]
 
@@ -15,7 +15,8 @@ TREE = Path(__file__).resolve().parents[3]
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m provider.api.generation", description="Write CRDs, XRD and docs/api.md."
+        prog="python -m provider.api.generation",
+        description="Write CRDs, XRD, the chart's CRDs and rights, and docs/api.md.",
     )
     parser.add_argument("--check", action="store_true", help="change nothing; fail when a file is out of date")
     check = parser.parse_args(arguments).check
@@ -32,7 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
 def stale_files(tree: Path) -> dict[Path, str | None]:
     """Files under ``tree`` that differ, each with the text that it should hold (None: its kind is gone, so it goes)."""
     wanted: dict[Path, str | None] = {tree / path: text for path, text in generated_files().items()}
-    orphans = (path for path in sorted((tree / "deploy" / "crds").glob("*.yaml")) if path not in wanted)
+    ours = (tree / "deploy" / "crds", tree / CHART / "templates" / "crds")
+    orphans = (path for directory in ours for path in sorted(directory.glob("*.yaml")) if path not in wanted)
     differing = {path: text for path, text in wanted.items() if not path.is_file() or path.read_text() != text}
     return differing | dict.fromkeys(orphans)
 
