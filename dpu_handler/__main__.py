@@ -25,6 +25,7 @@ from provider.runtime.events import EventRecorder
 from provider.runtime.health import Health
 from provider.runtime.kubeconfig import in_cluster, load
 from provider.runtime.lease import Heartbeat, Unopposed
+from provider.runtime.metrics import Metrics
 from provider.runtime.shell import run
 from provider.runtime.signals import stop_on_signals
 from provider.runtime.together import together
@@ -53,7 +54,9 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--emulation-socket", required=True, type=Path, help="JSON-RPC socket of the device emulation")
     parser.add_argument("--state-dir", required=True, type=Path, help="directory for the seeds that the agent builds")
     parser.add_argument("--trace-dir", type=Path, help="directory for spans as OTLP/JSON files")
-    parser.add_argument("--health-port", type=int, default=0, help="port of 127.0.0.1 for /healthz, /readyz; 0 is off")
+    parser.add_argument(
+        "--health-port", type=int, default=0, help="port of 127.0.0.1 for /healthz, /readyz and /metrics; 0 is off"
+    )
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     return parser.parse_args(argv)
 
@@ -71,10 +74,11 @@ async def serve(args: argparse.Namespace) -> None:
     cache = Cache()
     ready, stop = asyncio.Event(), asyncio.Event()
     stop_on_signals(stop)
+    metrics = Metrics()
     async with AsyncExitStack() as resources:
         if args.health_port:
             # A DPU's agent shares its host's network: its own kubelet is all that may ask.
-            health = Health(args.health_port, {"reconciling": ready}, host="127.0.0.1")
+            health = Health(args.health_port, {"reconciling": ready}, metrics, host="127.0.0.1")
             await health.start()
             resources.push_async_callback(health.stop)
         client = await resources.enter_async_context(
@@ -88,7 +92,7 @@ async def serve(args: argparse.Namespace) -> None:
 
         dpu = _dpu(args, tracer, look_again)
         events = EventRecorder(client, controller=SERVICE, instance=args.dpu)
-        runtime = Runtime(client, cache, tracer, events, Unopposed())
+        runtime = Runtime(client, cache, tracer, events, Unopposed(), metrics=metrics)
         nics = EmulatedNICController(runtime, dpu)
         disks = EmulatedDiskController(runtime, dpu, args.state_dir.absolute())
         annotations = {ANNOTATION_AGENT_VERSION: version}

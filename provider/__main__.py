@@ -28,6 +28,7 @@ from provider.runtime.events import EventRecorder
 from provider.runtime.health import Health
 from provider.runtime.kubeconfig import in_cluster, load
 from provider.runtime.lease import LeaderLease, Leadership, Unopposed
+from provider.runtime.metrics import Metrics
 from provider.runtime.mutual_tls import client_credentials, stays_on_this_machine
 from provider.runtime.shell import ShellSettings, run
 from provider.runtime.signals import stop_on_signals
@@ -104,8 +105,10 @@ async def serve(args: argparse.Namespace) -> None:
         # The Lease is renewed by a client of its own: it must not ask the guard that it is itself.
         lease_client = await resources.enter_async_context(KubeClient(access, user_agent=SERVICE))
         lease = LeaderLease(lease_client, args.namespace, PROVIDER_LEASE, args.identity)
+        metrics = Metrics()
         if args.health_port:
-            health = Health(args.health_port, {"reconciling": ready, "standing by": lease.standing_by})
+            states = {"reconciling": ready, "standing by": lease.standing_by}
+            health = Health(args.health_port, states, metrics)
             await health.start()
             resources.push_async_callback(health.stop)
         leader = Unopposed() if args.no_leader_elect else await _lead(lease, stop, resources)
@@ -115,7 +118,7 @@ async def serve(args: argparse.Namespace) -> None:
             KubeClient(access, tracer=tracer, guard=leader.check, on_write=cache.observe, user_agent=SERVICE)
         )
         events = EventRecorder(lease_client, controller=SERVICE, instance=args.identity)
-        runtime = Runtime(client, cache, tracer, events, leader)
+        runtime = Runtime(client, cache, tracer, events, leader, metrics=metrics)
         beside = {"events": events.run()}
         if isinstance(leader, LeaderLease):
             beside["hold"] = leader.hold()

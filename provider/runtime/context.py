@@ -1,7 +1,7 @@
 """What a controller is given to work with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from provider.api.conditions import now
@@ -9,6 +9,7 @@ from provider.runtime.cache import Cache
 from provider.runtime.client import KubeClient
 from provider.runtime.events import EventRecorder
 from provider.runtime.lease import Leadership
+from provider.runtime.metrics import Metrics
 from provider.runtime.tracing import Tracer
 
 
@@ -22,3 +23,4 @@ class Runtime:
     events: EventRecorder
     leader: Leadership
     clock: Callable[[], datetime] = now
+    metrics: Metrics = field(default_factory=Metrics)

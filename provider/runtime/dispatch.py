@@ -25,6 +25,7 @@ class Dispatcher:
         self._routes: dict[ResourceType, list[Callable[[Json], None]]] = {}
         for controller, queue in self._queues:
             self._route(controller, queue)
+            runtime.metrics.watch_queue(controller.name, queue.__len__)
         runtime.cache.subscribe(self._announced)
 
     @property
@@ -78,18 +79,21 @@ class Dispatcher:
         except LeadershipLost:
             raise
         except Exception as error:
+            self._runtime.metrics.reconciled(controller.name, "failed", time.monotonic() - started)
             delay_s = queue.retry(key)
             self._log_failure(what, error, delay_s)
             if isinstance(error, NotFound | Conflict):
                 await self._refresh(controller.resource, key)
             return
         queue.succeeded(key)
-        _LOG.debug("reconciled %s outcome=%r took_ms=%.1f", what, outcome, (time.monotonic() - started) * 1000)
+        took_s = time.monotonic() - started
+        _LOG.debug("reconciled %s outcome=%r took_ms=%.1f", what, outcome, took_s * 1000)
         match outcome:
             case RequeueAfter(delay_s, lane):
+                self._runtime.metrics.reconciled(controller.name, "requeued", took_s)
                 queue.add_after(key, delay_s, lane)
             case Settled():
-                pass
+                self._runtime.metrics.reconciled(controller.name, "settled", took_s)
 
     async def _traced(self, controller: Controller, key: Key) -> RequeueAfter | Settled:
         obj = self._runtime.cache.get(controller.resource, key)

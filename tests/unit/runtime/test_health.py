@@ -6,6 +6,7 @@ import socket
 import aiohttp
 
 from provider.runtime.health import Health
+from provider.runtime.metrics import Metrics
 
 
 def free_port() -> int:
@@ -23,7 +24,8 @@ async def asked(port: int, path: str) -> tuple[int, str]:
 async def test_a_process_is_ready_while_it_reconciles_or_stands_by() -> None:
     reconciling, standing_by = asyncio.Event(), asyncio.Event()
     port = free_port()
-    health = Health(port, {"reconciling": reconciling, "standing by": standing_by}, host="127.0.0.1")
+    states = {"reconciling": reconciling, "standing by": standing_by}
+    health = Health(port, states, Metrics(), host="127.0.0.1")
     await health.start()
     try:
         assert await asked(port, "/healthz") == (200, "ok")
@@ -34,5 +36,8 @@ async def test_a_process_is_ready_while_it_reconciles_or_stands_by() -> None:
         assert await asked(port, "/readyz") == (503, "not ready yet")
         reconciling.set()
         assert await asked(port, "/readyz") == (200, "reconciling")
+        code, figures = await asked(port, "/metrics")
+        assert code == 200
+        assert 'metalplane_state{state="reconciling"} 1\nmetalplane_state{state="standing by"} 0\n' in figures
     finally:
         await health.stop()
