@@ -20,6 +20,9 @@ NAMESPACE = "metalplane-system"
 IMAGES = {"image": {name: {"repository": f"registry.example/metalplane/{name}"} for name in ("provider", "agent")}}
 """The least that an installation must say."""
 
+VALUES: Json = {**IMAGES, "dpus": [{"name": "dpu0"}], "lvol": {"enabled": True, "traddr": "192.0.2.10"}}
+"""Of an installation on the API server."""
+
 _MODULE = SOURCE / "tests" / "tools" / "charts"
 _TIMEOUT_S = 120.0
 
