@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from provider.runtime.metrics import CONTENT_TYPE, Metrics
+from provider.runtime.metrics import CONTENT_TYPE_LATEST, Metrics
 
 
 class Health:
@@ -45,4 +45,4 @@ class Health:
 
     async def _figures(self, _: web.Request) -> web.Response:
         states = {state: event.is_set() for state, event in self._states.items()}
-        return web.Response(text=self._metrics.exposition(states), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=self._metrics.exposition(states), headers={"Content-Type": CONTENT_TYPE_LATEST})
