@@ -9,12 +9,17 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from sandbox.apiserver import ApiServer
 
 MOST_BOOTS = 8
 _LEDGER = "METALPLANE_BOOT_LEDGER"
+
+# A machine that is busy with something else is no counterexample, and to shrink one takes minutes.
+hypothesis.settings.register_profile("metalplane", deadline=None)
+hypothesis.settings.load_profile("metalplane")
 
 
 def pytest_configure() -> None:
