@@ -14,6 +14,7 @@ from sandbox.apiserver import ApiServer
 Json = dict[str, Any]
 
 MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
 TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 _TIMEOUT_S = 30.0
 
@@ -91,6 +92,13 @@ class Rest:
         metadata = obj["metadata"]
         path = resource.path(metadata.get("namespace"), metadata["name"], subresource)
         return self._taken(self.ask("PATCH", path + ("?dryRun=All" if dry_run else ""), body, content=MERGE_PATCH))
+
+    def apply(self, resource: ResourceType, obj: Json, *, field_manager: str) -> Json:
+        """Server-side apply: made where it is not there."""
+        metadata = obj["metadata"]
+        path = resource.path(metadata.get("namespace"), metadata["name"])
+        query = f"?fieldManager={field_manager}&force=true"
+        return self._taken(self.ask("PATCH", path + query, obj, content=APPLY_PATCH))
 
     def delete(self, resource: ResourceType, obj: Json) -> None:
         metadata = obj["metadata"]

@@ -65,10 +65,7 @@ class Agent:
         spec = {"holderIdentity": "agent", "leaseDurationSeconds": duration_s, "renewTime": micro_time()}
         metadata = {"name": AGENT_LEASE, "namespace": self._namespace}
         lease = {"apiVersion": LEASE.api_version, "kind": "Lease", "metadata": metadata, "spec": spec}
-        if self._rest.ask("GET", LEASE.path(self._namespace, AGENT_LEASE)).refusal:
-            self._rest.create(LEASE, lease)
-        else:
-            self._rest.patch(LEASE, lease, {"spec": spec})
+        self._rest.apply(LEASE, lease, field_manager="agent")
 
     def step(self) -> None:
         """Report every device as realised, and as undone if it is to go."""

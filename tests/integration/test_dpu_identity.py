@@ -26,7 +26,7 @@ from sandbox import inventory
 from sandbox.apiserver import ApiServer
 from tests.integration.installation import IMAGE
 from tests.integration.manifests import edited, manifest
-from tests.integration.rest import MERGE_PATCH, Answer, Rest
+from tests.integration.rest import APPLY_PATCH, MERGE_PATCH, Answer, Rest
 
 Json = dict[str, Any]
 
@@ -151,7 +151,7 @@ def test_it_keeps_its_lease_as_a_heartbeat_does_and_no_other(second: Rest) -> No
     def renewed(name: str) -> Answer:
         path = f"{LEASE.path(SECOND, name)}?fieldManager=agent&force=true"
         body = edited(lease(SECOND), {"metadata.name": name, "spec.leaseDurationSeconds": 15})
-        return second.ask("PATCH", path, body, content="application/apply-patch+yaml")
+        return second.ask("PATCH", path, body, content=APPLY_PATCH)
 
     assert renewed("agent").code == http.client.OK
     assert renewed("another").code == FORBIDDEN
@@ -162,7 +162,7 @@ def test_it_keeps_its_lease_as_a_heartbeat_does_and_no_other(second: Rest) -> No
 def test_its_first_heartbeat_makes_the_lease(second: Rest, filled: Rest) -> None:
     filled.delete(LEASE, lease(SECOND))
     path = f"{LEASE.path(SECOND, 'agent')}?fieldManager=agent&force=true"
-    made = second.ask("PATCH", path, lease(SECOND), content="application/apply-patch+yaml")
+    made = second.ask("PATCH", path, lease(SECOND), content=APPLY_PATCH)
     assert made.code == http.client.CREATED
 
 
