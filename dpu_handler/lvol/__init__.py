@@ -7,7 +7,8 @@ Border: it alone makes the pool (AIO bdev, lvstore), the NVMe-oF transport and t
 the target comes back empty. What must outlive the target's memory is in the pool (volumes, images) or in small files
 beside it (``records``). Nobody else writes to either.
 Neighbours, each a noun: ``pool``, ``images``, ``volumes`` and ``exports`` observe, have ``planning`` (pure) decide and
-``execution`` carry out; ``target`` reads SPDK's answers into values; ``service`` is the gRPC face over ``driver``.
+``execution`` carry out; ``nvmf`` and ``local`` are the ways in which a volume reaches its DPU; ``target`` reads SPDK's
+answers into values; ``service`` is the gRPC face over ``driver``.
 """
 
 DRIVER_NAME = "lvol.csi.metalplane.io"

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import grpc.aio
 
+from dpu_handler.lvol import local, nvmf
 from dpu_handler.lvol.driver import Driver
-from dpu_handler.lvol.exports import Exports
+from dpu_handler.lvol.exports import Exports, Way
 from dpu_handler.lvol.images import Images
 from dpu_handler.lvol.interception import CallInterceptor
+from dpu_handler.lvol.local import OwnTarget
+from dpu_handler.lvol.nvmf import NvmeTcp
 from dpu_handler.lvol.planning import Listener
 from dpu_handler.lvol.pool import Pool
 from dpu_handler.lvol.records import ExportRecords
@@ -49,11 +52,20 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--pool-size-bytes", required=True, type=int, help="size of the pool's file")
     parser.add_argument("--lvstore", default="lvs0", help="name of the lvstore in the pool (default: %(default)s)")
     parser.add_argument("--state-dir", type=Path, help="directory of the driver's records (default: beside the pool)")
-    parser.add_argument("--traddr", required=True, help="address at which the target listens for NVMe/TCP")
-    parser.add_argument("--trsvcid", required=True, help="port at which the target listens for NVMe/TCP")
+    parser.add_argument(
+        "--protocol",
+        choices=[nvmf.PROTOCOL, local.PROTOCOL],
+        default=nvmf.PROTOCOL,
+        help="bdev where the target is the one DPU's own, which reaches its volumes as bdevs (default: %(default)s)",
+    )
+    parser.add_argument("--traddr", help="address at which the target listens for NVMe/TCP")
+    parser.add_argument("--trsvcid", help="port at which the target listens for NVMe/TCP")
     parser.add_argument("--trace-dir", type=Path, help="directory for spans as OTLP/JSON files")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.protocol == nvmf.PROTOCOL and not (args.traddr and args.trsvcid):
+        parser.error(f"--protocol={nvmf.PROTOCOL} needs --traddr and --trsvcid")
+    return args
 
 
 async def serve(args: argparse.Namespace) -> None:
@@ -67,9 +79,11 @@ async def serve(args: argparse.Namespace) -> None:
         otlp_endpoint=os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"),
     )
     state_dir = args.state_dir or args.pool_file.with_suffix(".state")
-    pool = Pool(args.pool_file.absolute(), args.pool_size_bytes, args.lvstore, state_dir)
+    networked = args.protocol == nvmf.PROTOCOL
+    pool = Pool(args.pool_file.absolute(), args.pool_size_bytes, args.lvstore, state_dir, networked)
     volumes = Volumes(args.lvstore, Images(args.image_dir.absolute(), args.lvstore))
-    exports = Exports(ExportRecords(state_dir / "exports"), Listener(args.traddr, args.trsvcid))
+    way: Way = NvmeTcp(Listener(args.traddr, args.trsvcid)) if networked else OwnTarget()
+    exports = Exports(ExportRecords(state_dir / "exports"), way)
     target = SpdkClient(str(args.spdk_socket), tracer=RpcTracer(tracer))
     driver = Driver(target, pool, volumes, exports)
     server = grpc.aio.server(interceptors=[CallInterceptor(tracer)])

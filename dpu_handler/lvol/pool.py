@@ -19,12 +19,13 @@ _BEING_MADE = "being made"
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Where the pool is and what it is called."""
+    """Where the pool is and what it is called; ``networked``: whether its volumes leave through a transport."""
 
     file: Path
     size_bytes: int
     lvstore: str
     state_dir: Path
+    networked: bool = True
 
     @property
     def _marker(self) -> Path:
@@ -46,14 +47,17 @@ class Pool:
         await converge(target, f"Opening the pool {self.file}", lambda: self._plan_bdev(target))
         await target.call("bdev_wait_for_examine")
         await converge(target, f"Opening the lvstore {self.lvstore}", lambda: self._plan_lvstore(target))
-        await converge(target, "Making the NVMe-oF transport", lambda: self._plan_transport(target))
+        if self.networked:
+            await converge(target, "Making the NVMe-oF transport", lambda: self._plan_transport(target))
         store = await seen.lvstore(target, self.lvstore)
         if store is not None and self._recorded() != store.uuid:
             write_durably(self._marker, json.dumps({"lvstore": store.uuid}))
 
     async def is_open(self, target: Target) -> bool:
         """Whether lvstore and transport are there: false after the target was restarted empty."""
-        return await seen.lvstore(target, self.lvstore) is not None and await seen.has_tcp_transport(target)
+        if await seen.lvstore(target, self.lvstore) is None:
+            return False
+        return not self.networked or await seen.has_tcp_transport(target)
 
     async def _plan_bdev(self, target: Target) -> Plan:
         if await seen.bdev_exists(target, _BDEV):

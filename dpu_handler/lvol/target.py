@@ -1,6 +1,7 @@
 """SPDK's answers as values. Nothing here changes anything.
 
-Shapes: ``bdev_get_bdevs``, ``bdev_lvol_get_lvstores``, ``nvmf_get_subsystems`` as recorded from a real target.
+Shapes: ``bdev_get_bdevs``, ``bdev_lvol_get_lvstores``, ``nvmf_get_subsystems``, ``vhost_get_controllers`` as recorded
+from a real target.
 """
 
 import errno
@@ -111,6 +112,16 @@ async def connected_hosts(target: Target, nqn: str) -> frozenset[str]:
     """Host NQNs with a live connection to the subsystem."""
     controllers = await target.call("nvmf_subsystem_get_controllers", {"nqn": nqn})
     return frozenset(controller["hostnqn"] for controller in controllers)
+
+
+async def vhost_controllers_of(target: Target, lvol_uuid: str) -> frozenset[str]:
+    """Names of the vhost controllers that serve the volume; they name it by UUID, whatever they were made with."""
+    controllers = await target.call("vhost_get_controllers")
+    return frozenset(
+        controller["ctrlr"]
+        for controller in controllers
+        if controller["backend_specific"].get("block", {}).get("bdev") == lvol_uuid
+    )
 
 
 async def _lvol(target: Target, name: str) -> Lvol | None:

@@ -12,6 +12,7 @@ from dpu_handler.execution.dpu import OVSDB_TABLES, Dpu
 from dpu_handler.execution.observation import observe_disks
 from dpu_handler.lvol.exports import Exports
 from dpu_handler.lvol.images import Images
+from dpu_handler.lvol.nvmf import NvmeTcp
 from dpu_handler.lvol.planning import Listener
 from dpu_handler.lvol.pool import Pool
 from dpu_handler.lvol.records import ExportRecords
@@ -101,7 +102,7 @@ async def storage_node(targets: Targets, directory: Path) -> AsyncIterator[Stora
         stack.callback(spdk.close)
         await Pool(directory / "pool.img", 256 * MIB, "lvs0", directory / "state").open(spdk)
         volumes = Volumes("lvs0", Images(directory, "lvs0"))
-        exports = Exports(ExportRecords(directory / "exports"), Listener("127.0.0.1", str(targets.port)))
+        exports = Exports(ExportRecords(directory / "exports"), NvmeTcp(Listener("127.0.0.1", str(targets.port))))
         yield StorageNode(spdk, tap, volumes, exports)
 
 

@@ -24,6 +24,7 @@ class ModelTarget:
         self.transports: list[str] = ["TCP"]
         self.subsystems: dict[str, dict[str, Any]] = {}
         self.connected: dict[str, list[str]] = {}
+        self.served: dict[str, str] = {}
         self.changes: list[str] = []
         self.fail_at: int | None = None
         self.executed = False
@@ -33,7 +34,9 @@ class ModelTarget:
     async def call(
         self, method: str, params: Mapping[str, Any] | None = None, *, timeout_s: float | None = None
     ) -> Any:
-        reading = method.startswith(("bdev_get", "bdev_lvol_get", "nvmf_get", "nvmf_subsystem_get", "bdev_wait"))
+        reading = method.startswith(
+            ("bdev_get", "bdev_lvol_get", "nvmf_get", "nvmf_subsystem_get", "bdev_wait", "vhost_get")
+        )
         number = None if reading else next(self._count)
         failing = number is not None and number == self.fail_at
         if failing and not self.executed:
@@ -131,9 +134,12 @@ class ModelTarget:
     def _bdev_lvol_delete(self, name: str) -> bool:
         lvol = self._find(name)
         exported = {namespace for each in self.subsystems.values() for namespace in each["namespaces"]}
-        assert lvol["uuid"] not in exported, "the server would be left with a dead disk"
+        assert lvol["uuid"] not in exported | set(self.served.values()), "the server would be left with a dead disk"
         del self.lvols[lvol["name"]]
         return True
+
+    def _vhost_get_controllers(self) -> Any:
+        return [{"ctrlr": name, "backend_specific": {"block": {"bdev": bdev}}} for name, bdev in self.served.items()]
 
     def _nvmf_get_transports(self) -> Any:
         return [{"trtype": transport} for transport in self.transports]

@@ -10,6 +10,7 @@ from dpu_handler.lvol import names
 from dpu_handler.lvol.errors import Incompatible, InvalidRequest, LvolError, NoSuchObject, NotNow, SizeOutOfRange
 from dpu_handler.lvol.exports import Exports
 from dpu_handler.lvol.images import Images
+from dpu_handler.lvol.nvmf import NvmeTcp
 from dpu_handler.lvol.planning import Listener
 from dpu_handler.lvol.pool import Pool
 from dpu_handler.lvol.records import ExportRecords
@@ -37,7 +38,7 @@ class World:
         """A new process: nothing survives but the files."""
         self.volumes = Volumes("lvs0", Images(self.directory, "lvs0"))
         self.records = ExportRecords(self.directory / "exports")
-        self.exports = Exports(self.records, Listener("127.0.0.1", "4420"), clock=lambda: 1.0)
+        self.exports = Exports(self.records, NvmeTcp(Listener("127.0.0.1", "4420")), clock=lambda: 1.0)
         self.pool = Pool(self.directory / "pool.img", GIB, "lvs0", self.directory / "state")
 
     async def clone(self, name: str = "pvc-1", size: int = GIB) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from dpu_handler.lvol.driver import Driver
 from dpu_handler.lvol.exports import Exports
 from dpu_handler.lvol.images import Images
+from dpu_handler.lvol.nvmf import NvmeTcp
 from dpu_handler.lvol.planning import Listener
 from dpu_handler.lvol.pool import Pool
 from dpu_handler.lvol.records import ExportRecords
@@ -39,7 +40,7 @@ class SlowTarget(ModelTarget):
 
 async def test_what_was_seen_before_a_volume_was_closed_does_not_open_it_again(tmp_path: Path) -> None:
     target = SlowTarget()
-    exports = Exports(ExportRecords(tmp_path / "exports"), Listener("127.0.0.1", "4420"))
+    exports = Exports(ExportRecords(tmp_path / "exports"), NvmeTcp(Listener("127.0.0.1", "4420")))
     pool = Pool(tmp_path / "pool.img", GIB, "lvs0", tmp_path / "state")
     driver = Driver(target, pool, Volumes("lvs0", Images(tmp_path, "lvs0")), exports)
     keeping = asyncio.create_task(driver.keep(look_every_s=0.0))
