@@ -19,7 +19,7 @@ from pathlib import Path
 
 from provider.api.generation import crds
 from provider.api.names import INSTALLATION_NAMESPACE, dpu_namespace, dpu_user
-from sandbox import binaries, fabric, images, inventory, pki, processes, state
+from sandbox import binaries, fabric, images, inventory, pki, processes, state, targets
 from sandbox.client import SupervisorClient
 from sandbox.errors import AnotherShape
 from sandbox.kubectl import Kubectl
@@ -27,6 +27,7 @@ from sandbox.kubernetes import ControlPlane
 from sandbox.leftovers import take_away
 from sandbox.paths import RUN_ROOT, Layout
 from sandbox.process import ProcessSpec
+from sandbox.targets import STAND_INS, TargetProcess, Targets
 
 Progress = Callable[[str], None]
 
@@ -69,6 +70,17 @@ class Cloud:
         return None if chosen is None else chosen.image
 
     @property
+    def spdk(self) -> Targets:
+        """The SPDK targets of the sandbox that is up."""
+        chosen = state.read(self.layout.state)
+        return STAND_INS if chosen is None else chosen.targets
+
+    @property
+    def storage_target(self) -> TargetProcess:
+        """The target that the pool is on."""
+        return targets.storage_target(self.layout, self.spdk)
+
+    @property
     def kubectl(self) -> Kubectl:
         """The administrator's."""
         return Kubectl(binaries.find().kubectl, self.layout.kubeconfig)
@@ -89,6 +101,7 @@ class Cloud:
             image = beside.submit(self._golden_image, chosen.image)
             with self._step("control plane, storage node, DPUs, servers"):
                 self.supervisor.start([*control_plane.serving(), *self._without_cluster(chosen)])
+                self._check_targets(chosen)
             with self._step("switches"):
                 fabric.plug_in(self.layout, chosen.servers, inventory.tenants(chosen.servers))
             with self._step("kinds"):
@@ -116,10 +129,12 @@ class Cloud:
 
     def _state(self) -> state.State:
         chosen = state.read(self.layout.state)
+        named = targets.from_environment(self._servers or (chosen.servers if chosen else 1))
+        wanted = targets.choose(chosen.targets if chosen else None, named)
         if chosen is None:
             take_away(self.layout)
             shutil.rmtree(self.layout.files, ignore_errors=True)
-            chosen = state.choose(self._servers or 1, self._image or DEFAULT_IMAGE, self.layout.id)
+            chosen = state.choose(self._servers or 1, self._image or DEFAULT_IMAGE, self.layout.id, wanted)
             state.write(self.layout.state, chosen)
         for what, asked, present in (
             ("servers", self._servers, chosen.servers),
@@ -149,14 +164,23 @@ class Cloud:
         served = _as_directory(certificates, function_authority.certificate, self.layout.pki / "function-server")
         specs = [
             *processes.rack(self.layout),
-            *processes.storage(self.layout),
+            *processes.storage(self.layout, chosen.targets),
             processes.function(chosen.ports, served),
         ]
         for number in range(chosen.servers):
             self._bmc_password(number)
-            specs += processes.dpu(self.layout, number, chosen.ports)
+            specs += processes.dpu(self.layout, number, chosen.ports, chosen.targets)
             specs += processes.server(self.layout, number, chosen.ports, inventory.server_size(chosen.image))
         return specs
+
+    def _check_targets(self, chosen: state.State) -> None:
+        """A real target is whatever its user named: what it can do, it is asked."""
+        if not chosen.targets.are_real:
+            return
+        if not chosen.targets.are_one:
+            targets.check(targets.storage_target(self.layout, chosen.targets), ("pool", "exports"))
+        for number in range(chosen.servers):
+            targets.check(targets.dpu_target(self.layout, number), chosen.targets.dpu_parts)
 
     def _with_cluster(self, chosen: state.State, control_plane: ControlPlane) -> list[ProcessSpec]:
         function_authority = pki.Authority(self.layout.pki / "function", "metalplane-function")

@@ -4,7 +4,8 @@ SandboxError                 what was attempted, on what, the cause, and what to
 ├── MissingTool              the machine lacks something that ``make setup`` installs
 ├── CommandFailed            a program that the sandbox ran to its end said no
 ├── CommandOverdue           a program that the sandbox ran did not end in time
-├── AnotherShape             the sandbox cannot have, or does not have, the servers or the image asked for
+├── AnotherShape             the sandbox cannot have, or does not have, the shape that is asked for
+├── UnusableTarget           a program that is named as an SPDK target cannot be one
 ├── ProcessNotReady          a process of the sandbox did not come up in time
 └── SupervisorUnavailable    nobody, or somebody else, answers on the supervisor's socket
 """
@@ -42,7 +43,11 @@ class CommandOverdue(SandboxError):
 
 
 class AnotherShape(SandboxError):
-    """The sandbox cannot have, or does not have, the servers or the image asked for."""
+    """The sandbox cannot have, or does not have, the servers, the image or the SPDK targets that are asked for."""
+
+
+class UnusableTarget(SandboxError):
+    """A program that is named as an SPDK target cannot be one."""
 
 
 class ProcessNotReady(SandboxError):

@@ -15,6 +15,7 @@ from sandbox.ovs import BRIDGE
 from sandbox.paths import Layout
 from sandbox.process import ProcessSpec, Ready
 from sandbox.state import Ports
+from sandbox.targets import TargetProcess, Targets, dpu_target, storage_target
 
 FUNCTION = "function-metalplane"
 LVSTORE = "lvs0"
@@ -22,6 +23,9 @@ POOL_SIZE_BYTES = 256 << 30
 """Of the storage node's pool: a sparse file, so this costs nothing until it is written to."""
 
 RELAY_PORT = 6443
+_STORAGE_MIB, _DPU_MIB = 512, 1024
+"""Memory of a real target, in ordinary pages: less fails to start."""
+
 _BOOT_LEDGER = "METALPLANE_BOOT_LEDGER"
 
 
@@ -34,36 +38,36 @@ def rack(layout: Layout) -> list[ProcessSpec]:
     return fabric.rack_switch(layout).processes()
 
 
-def storage(layout: Layout) -> list[ProcessSpec]:
-    """The storage node: an SPDK target and the CSI driver that serves volumes from it."""
-    spdk_socket = layout.storage_run / "spdk.sock"
+def storage(layout: Layout, targets: Targets) -> list[ProcessSpec]:
+    """The storage node: an SPDK target (unless the DPU's is it) and the CSI driver that serves volumes from it."""
+    target = storage_target(layout, targets)
     csi_socket = layout.storage_run / "csi.sock"
+    way = {"protocol": "nvmf-tcp", "traddr": fabric.STORAGE_ADDRESS, "trsvcid": fabric.NVMF_PORT}
     driver = _module(
         "dpu_handler.lvol",
         endpoint=f"unix:{csi_socket}",
-        spdk_socket=spdk_socket,
+        spdk_socket=target.socket,
         image_dir=layout.storage / "images",
         pool_file=layout.storage / "pool.img",
         pool_size_bytes=POOL_SIZE_BYTES,
         lvstore=LVSTORE,
-        traddr=fabric.STORAGE_ADDRESS,
-        trsvcid=fabric.NVMF_PORT,
         trace_dir=layout.trace,
+        **({"protocol": "bdev"} if targets.are_one else way),
     )
-    return [
-        _spdk(layout, "storage", layout.storage_namespace, socket=spdk_socket, dir=layout.storage / "spdk"),
-        ProcessSpec("lvol", driver, ready=(Ready("unix", str(csi_socket)),)),
-    ]
+    lvol = ProcessSpec("lvol", driver, ready=(Ready("unix", str(csi_socket)),))
+    if targets.are_one:
+        return [lvol]
+    if targets.storage is not None:
+        return [_real(layout, target, targets.storage, "--interrupt-mode", core=0, memory_mib=_STORAGE_MIB), lvol]
+    return [_stand_in(layout, "storage", target, layout.storage / "spdk"), lvol]
 
 
-def dpu(layout: Layout, number: int, ports: Ports) -> list[ProcessSpec]:
+def dpu(layout: Layout, number: int, ports: Ports, targets: Targets) -> list[ProcessSpec]:
     """What a DPU runs beside its agent: Open vSwitch, an SPDK target, and the way to the API server."""
     relay = _module("sandbox.relay", netns=layout.dpu_namespace(number), port=RELAY_PORT, target_port=ports.apiserver)
-    run = layout.dpu_run(number)
-    target = {"socket": run / "spdk.sock", "dir": layout.dpu(number) / "spdk", "vhost_dir": run / "vhost"}
     return [
         *fabric.dpu_switch(layout, number).processes(),
-        _spdk(layout, f"dpu{number}", layout.dpu_namespace(number), **target),
+        _dpu_target(layout, number, targets),
         ProcessSpec(f"relay-dpu{number}", relay),
     ]
 
@@ -141,13 +145,14 @@ def provider(layout: Layout, ports: Ports, kubeconfig: Path, function_certificat
 def agent(layout: Layout, number: int, kubeconfig: Path, node_id: str) -> ProcessSpec:
     """A DPU's agent, inside its network namespace."""
     run = layout.dpu_run(number)
+    target = dpu_target(layout, number)
     argv = _module(
         "dpu_handler",
         kubeconfig=kubeconfig,
         dpu=f"dpu{number}",
         namespace=dpu_namespace(f"dpu{number}"),
         node_id=node_id,
-        spdk_socket=run / "spdk.sock",
+        spdk_socket=target.socket,
         vhost_dir=run / "vhost",
         ovsdb_socket=run / "db.sock",
         bridge=BRIDGE,
@@ -158,10 +163,45 @@ def agent(layout: Layout, number: int, kubeconfig: Path, node_id: str) -> Proces
     return ProcessSpec(f"agent-dpu{number}", argv, network_namespace=layout.dpu_namespace(number))
 
 
-def _spdk(layout: Layout, name: str, network_namespace: str, *, socket: Path, **options: Path) -> ProcessSpec:
-    log = layout.log / f"spdk-{name}.requests.jsonl"
-    argv = _module("sandbox.spdk", socket=socket, request_log=log, **options)
-    return ProcessSpec(f"spdk-{name}", argv, network_namespace=network_namespace, ready=(Ready("unix", str(socket)),))
+def _dpu_target(layout: Layout, number: int, targets: Targets) -> ProcessSpec:
+    target, vhost = dpu_target(layout, number), layout.dpu_run(number) / "vhost"
+    if targets.dpu is None:
+        return _stand_in(layout, f"dpu{number}", target, layout.dpu(number) / "spdk", vhost_dir=vhost)
+    # SPDK's NVMe/TCP initiator refuses interrupt mode; with the pool on this very target there is nothing to attach.
+    idle = ("--interrupt-mode",) if targets.are_one else ()
+    return _real(layout, target, targets.dpu, *idle, "-S", str(vhost), core=number + 1, memory_mib=_DPU_MIB)
+
+
+def _stand_in(layout: Layout, name: str, target: TargetProcess, directory: Path, **options: object) -> ProcessSpec:
+    argv = _module(
+        "sandbox.spdk",
+        socket=target.socket,
+        dir=directory,
+        request_log=layout.log / f"spdk-{name}.requests.jsonl",
+        **options,
+    )
+    return _target(target, argv)
+
+
+def _real(
+    layout: Layout, target: TargetProcess, program: str, *options: str, core: int, memory_mib: int
+) -> ProcessSpec:
+    """SPDK itself, without PCI devices and huge pages. Where there are more targets than cores, they share them."""
+    cores = sorted(os.sched_getaffinity(0))
+    argv = (
+        *(program, "--rpc-socket", str(target.socket), "--no-pci", "--no-huge", "--mem-size", str(memory_mib)),
+        *("--cpumask", f"[{cores[core % len(cores)]}]", "--disable-cpumask-locks", "--num-trace-entries", "0"),
+        *options,
+    )
+    # Where DPDK keeps the files that a killed process leaves behind: with the sockets, so that they go with them.
+    return _target(target, argv, RUNTIME_DIRECTORY=str(layout.run))
+
+
+def _target(target: TargetProcess, argv: tuple[str, ...], **environment: str) -> ProcessSpec:
+    ready = (Ready("unix", str(target.socket)),)
+    return ProcessSpec(
+        target.name, argv, environment=environment, network_namespace=target.network_namespace, ready=ready
+    )
 
 
 def _module(name: str, **options: object) -> tuple[str, ...]:

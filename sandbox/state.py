@@ -1,4 +1,4 @@
-"""What one sandbox chose when it was first brought up and must keep: its shape, its ports, the kernel it lives on."""
+"""What one sandbox chose when it first came up and must keep: its shape, its ports, the kernel it lives on."""
 
 import json
 import os
@@ -6,6 +6,8 @@ import socket
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from sandbox.targets import STAND_INS, Targets
 
 # Below the kernel's ephemeral range, so that no outgoing connection takes a port while its owner restarts.
 _PORTS = range(20000, 32000)
@@ -31,6 +33,7 @@ class State:
     servers: int
     image: str
     ports: Ports
+    targets: Targets = STAND_INS
 
 
 def boot_id() -> str:
@@ -38,7 +41,7 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def choose(servers: int, image: str, seed: str) -> State:
+def choose(servers: int, image: str, seed: str, targets: Targets = STAND_INS) -> State:
     """A new state with ports that are free now; different seeds begin to look at different places."""
     free = _free_ports(int(seed, 16) % len(_PORTS))
     ports = Ports(
@@ -49,7 +52,7 @@ def choose(servers: int, image: str, seed: str) -> State:
         function=next(free),
         bmc=tuple(next(free) for _ in range(servers)),
     )
-    return State(boot_id(), servers, image, ports)
+    return State(boot_id(), servers, image, ports, targets)
 
 
 def read(path: Path) -> State | None:
@@ -57,7 +60,7 @@ def read(path: Path) -> State | None:
     try:
         value = json.loads(path.read_text())
         ports = Ports(**{**value["ports"], "bmc": tuple(value["ports"]["bmc"])})
-        state = State(value["boot_id"], value["servers"], value["image"], ports)
+        state = State(value["boot_id"], value["servers"], value["image"], ports, Targets(**value["targets"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return state if state.boot_id == boot_id() else None

@@ -15,14 +15,19 @@ import pytest
 
 from sandbox.cloud import Cloud
 from sandbox.process import marked
+from sandbox.targets import dpu_target
 from tests.conformance.emulation.rig import Caller
+from tests.conformance.spdk.wire import Wire
 from tests.e2e.tenant import SOON_S
 
 _KINDS = (
     "baremetalmachines,serverclaims,volumes.metalplane.io,virtualdisks,virtualnics,powerstates,emulateddisks,"
     "emulatednics,persistentvolumeclaims,persistentvolumes,volumeattachments"
 )
-_OWN_AFFAIRS = frozenset({"log", "trace", "pki", "etcd", "pool.img.lvs"})
+_LISTS = {"nvmf_get_subsystems": "nqn", "vhost_get_controllers": "ctrlr", "bdev_nvme_get_controllers": "name"}
+"""Methods that list what a target holds, where it has them, and what names each."""
+
+_OWN_AFFAIRS = frozenset({"log", "trace", "pki", "etcd", "pool.img.lvs", "dpdk"})
 _EPHEMERAL = frozenset({"console.log", "qemu.log", "chassis.json"})
 
 
@@ -30,8 +35,8 @@ def inventory(cloud: Cloud) -> Counter[str]:
     """A line for each thing that is there, without what changes by itself and without the pool's images."""
     layout = cloud.layout
     lines = {
-        "storage node": _target(Caller(layout.storage_run / "spdk.sock")),
-        "DPU": _target(Caller(layout.dpu_run(0) / "spdk.sock")),
+        "storage node": _target(cloud.storage_target.socket),
+        "DPU": _target(dpu_target(layout, 0).socket),
         "slot": map(json.dumps, Caller(layout.dpu_run(0) / "emulation.sock")("emulation_function_list")),
         "switch": _switch(layout.dpu_run(0) / "db.sock"),
         "object": cloud.kubectl.run("get", _KINDS, "-A", "-o", "name", "--ignore-not-found").split(),
@@ -52,22 +57,22 @@ def wait_as_before(cloud: Cloud, before: Counter[str], within_s: float = SOON_S)
         time.sleep(0.2)  # between two looks
 
 
-def _target(call: Caller) -> Iterator[str]:
+def _target(socket: Path) -> Iterator[str]:
     """What a target holds. The clusters that images take are counted as free: they stay for the next clone."""
     of_images = 0
-    for bdev in call("bdev_get_bdevs"):
-        lvol = bdev["driver_specific"].get("lvol", {})
-        if any("/img-" in alias for alias in bdev["aliases"]):
-            of_images += lvol["num_allocated_clusters"]
-        else:
-            yield f"bdev {bdev['name']}"
-    for subsystem in call("nvmf_get_subsystems"):
-        yield f"subsystem {subsystem['nqn']}"
-    for method, noun in (("vhost_get_controllers", "ctrlr"), ("bdev_nvme_get_controllers", "name")):
-        for controller in call(method):
-            yield f"{method} {controller[noun]}"
-    for store in call("bdev_lvol_get_lvstores"):
-        yield f"lvstore {store['name']} with {store['free_clusters'] + of_images} free clusters"
+    with Wire(socket) as target:
+        present = target.call("rpc_get_methods")
+        for bdev in target.call("bdev_get_bdevs"):
+            lvol = bdev["driver_specific"].get("lvol", {})
+            if any("/img-" in alias for alias in bdev["aliases"]):
+                of_images += lvol["num_allocated_clusters"]
+            else:
+                yield f"bdev {bdev['name']}"
+        for method, noun in _LISTS.items():
+            for each in target.call(method) if method in present else ():
+                yield f"{method} {each[noun]}"
+        for store in target.call("bdev_lvol_get_lvstores"):
+            yield f"lvstore {store['name']} with {store['free_clusters'] + of_images} free clusters"
 
 
 def _switch(database: Path) -> Iterator[str]:

@@ -11,7 +11,9 @@ import pytest
 
 from sandbox import fabric
 from sandbox.cloud import Cloud
+from sandbox.targets import TargetProcess, dpu_target
 from tests.conformance.emulation.rig import Caller
+from tests.conformance.spdk.wire import Wire
 from tests.e2e.inventory import inventory, wait_as_before
 from tests.e2e.tenant import ADDRESS, NAMESPACE, Machine, Tenant, paused, renewals, restart
 from tests.waiting import wait_for
@@ -128,22 +130,29 @@ def test_a_port_removed_by_hand_is_put_back(dpu_port: Port, machine: Machine, cl
 
 
 def test_a_target_that_was_restarted_empty_gets_its_disks_back(machine: Machine, cloud: Cloud) -> None:
-    target = Caller(cloud.layout.dpu_run(0) / "spdk.sock")
-    held = {each["name"] for each in target("bdev_get_bdevs")}
+    target = dpu_target(cloud.layout, 0)
+    held = names_of(target, "bdev_get_bdevs", "name")
     machine.run("echo written > /root/mark && sync")
-    restart(cloud, "spdk-dpu0")
-    wait_for(lambda: held == {each["name"] for each in target("bdev_get_bdevs")}, "the bdevs are back")
+    restart(cloud, target.name)
+    wait_for(lambda: held == names_of(target, "bdev_get_bdevs", "name"), "the bdevs are back")
     machine.run("echo 3 > /proc/sys/vm/drop_caches")
     assert machine.run("cat /root/mark").strip() == "written"
 
 
 def test_the_storage_nodes_target_too(machine: Machine, cloud: Cloud) -> None:
-    target = Caller(cloud.layout.storage_run / "spdk.sock")
-    held = {each["nqn"] for each in target("nvmf_get_subsystems")}
-    restart(cloud, "spdk-storage")
-    wait_for(lambda: held == {each["nqn"] for each in target("nvmf_get_subsystems")}, "the exports are back")
+    if cloud.spdk.are_one:
+        pytest.skip("the DPU's target is the storage node's")
+    target = cloud.storage_target
+    held = names_of(target, "nvmf_get_subsystems", "nqn")
+    restart(cloud, target.name)
+    wait_for(lambda: held == names_of(target, "nvmf_get_subsystems", "nqn"), "the exports are back")
     machine.run("echo 3 > /proc/sys/vm/drop_caches")
     assert machine.run("sync; cat /root/mark").strip() == "written"
+
+
+def names_of(target: TargetProcess, method: str, noun: str) -> set[str]:
+    with Wire(target.socket) as wire:
+        return {each[noun] for each in wire.call(method)}
 
 
 def test_the_provider_and_the_agent_may_be_killed_under_it(machine: Machine, cloud: Cloud) -> None:

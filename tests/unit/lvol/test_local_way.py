@@ -55,28 +55,28 @@ async def made(driver: Driver) -> str:
 
 async def test_the_agent_is_told_the_bdev(driver: Driver) -> None:
     uuid = await made(driver)
-    context = await driver.publish(uuid, SERVER, read_only=False)
+    context = await driver.publish(uuid, SERVER)
     assert context == {"protocol": "bdev", "uuid": uuid}
     assert backing_of(context) == LocalVolume(uuid)
 
 
 async def test_a_volume_has_one_holder(driver: Driver) -> None:
     uuid = await made(driver)
-    await driver.publish(uuid, SERVER, read_only=False)
+    await driver.publish(uuid, SERVER)
     with pytest.raises(NotNow, match=SERVER):
-        await driver.publish(uuid, OTHER, read_only=False)
+        await driver.publish(uuid, OTHER)
     await driver.unpublish(uuid, SERVER)
-    assert await driver.publish(uuid, OTHER, read_only=False)
+    assert await driver.publish(uuid, OTHER)
 
 
 async def test_a_volume_that_is_served_is_neither_closed_nor_deleted(driver: Driver, target: WithoutNvmf) -> None:
     uuid = await made(driver)
-    await driver.publish(uuid, SERVER, read_only=False)
+    await driver.publish(uuid, SERVER)
     target.served["mp-disk"] = uuid
     with pytest.raises(CallAgain, match="mp-disk"):
         await driver.unpublish(uuid, SERVER)
     with pytest.raises(NotNow, match=SERVER):
-        await driver.publish(uuid, OTHER, read_only=False)
+        await driver.publish(uuid, OTHER)
     target.served.clear()
     await driver.unpublish(uuid, SERVER)
     target.served["somebody-elses"] = uuid

@@ -11,6 +11,7 @@ from sandbox.images import Image
 from sandbox.paths import Layout
 from sandbox.process import ProcessRecord, ProcessSpec, Ready
 from sandbox.status import render
+from sandbox.targets import STAND_INS
 
 SOCKET_PATH_BYTES = 108
 IMAGE = Image("tiny", "0" * 64, 1 << 20, Path("/nonexistent"))
@@ -76,9 +77,10 @@ def test_process_names_and_sockets_are_unique(tmp_path: Path) -> None:
     layout = Layout.of(tmp_path)
     layout.server(0).mkdir(parents=True)
     layout.server(1).mkdir(parents=True)
-    specs = [*processes.storage(layout), processes.function(PORTS, tmp_path)]
+    specs = [*processes.rack(layout), *processes.storage(layout, STAND_INS), processes.function(PORTS, tmp_path)]
     for number in (0, 1):
         specs += processes.server(layout, number, PORTS, inventory.server_size("tiny"))
+        specs += processes.dpu(layout, number, PORTS, STAND_INS)
         specs.append(processes.agent(layout, number, tmp_path / "kubeconfig", f"uid-{number}"))
     names = [spec.name for spec in specs]
     targets = [fact.target for spec in specs for fact in spec.ready if fact.target]
