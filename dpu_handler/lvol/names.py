@@ -59,8 +59,12 @@ def subsystem(lvol_uuid: str) -> str:
 
 
 def host(server_uid: str, generation: int) -> str:
-    """Host NQN under which one attach may connect. A new attach is a new host: a fenced session never matches again."""
-    return f"nqn.2014-08.org.nvmexpress:uuid:{server_uid}.g{generation}"
+    """Host NQN under which one attach may connect. A new attach is a new host: a fenced session never matches again.
+
+    Of the date form: behind ``nqn.2014-08.org.nvmexpress:uuid:`` SPDK takes a UUID and nothing more
+    (``nvmf_subsystem_add_host`` answers "Internal error").
+    """
+    return f"nqn.2026-01.io.metalplane:server-{server_uid}.g{generation}"
 
 
 def serial_number(lvol_uuid: str) -> str:

@@ -37,6 +37,7 @@ from sandbox.spdk.nvmf_params import (
     Nqn,
     RemoveHost,
     RemoveNamespace,
+    is_nqn,
 )
 from sandbox.spdk.sockets import peers_of_tcp_listener
 from sandbox.spdk.storage_daemon import StorageDaemon
@@ -121,7 +122,7 @@ class NvmfRpc:
         return [{"trtype": trtype, **_TRANSPORT} for trtype in self._transports if params.trtype in (None, trtype)]
 
     async def create_subsystem(self, params: CreateSubsystem) -> Json:
-        if params.nqn in self._subsystems:
+        if params.nqn in self._subsystems or not is_nqn(params.nqn):
             raise RpcError(INTERNAL_ERROR, f"Unable to create subsystem {params.nqn}")
         self._subsystems[params.nqn] = Subsystem(**params.model_dump())
         return True
@@ -170,7 +171,7 @@ class NvmfRpc:
 
     async def add_host(self, params: Host) -> Json:
         subsystem = self._get(params.nqn)
-        if params.host in subsystem.hosts:
+        if params.host in subsystem.hosts or not is_nqn(params.host):
             raise _INTERNAL
         subsystem.hosts.append(params.host)
         await self._adjust(subsystem)

@@ -118,7 +118,7 @@ async def test_each_attach_has_a_host_name_of_its_own(world: World) -> None:
     world.restart_driver()
     second = await world.exports.publish(world.target, uuid, SERVER)
     assert first == again
-    assert first["hostnqn"] == f"nqn.2014-08.org.nvmexpress:uuid:{SERVER}.g1"
+    assert first["hostnqn"] == f"nqn.2026-01.io.metalplane:server-{SERVER}.g1"
     assert second["hostnqn"].endswith(f"{SERVER}.g2")
     assert world.target.subsystems[second["subnqn"]]["hosts"] == [second["hostnqn"]]
 
