@@ -25,6 +25,15 @@ from tests.conformance.spdk.tap import Tap, tapped
 from tests.conformance.spdk.targets import Targets
 from tests.conformance.spdk.wire import Refused, Wire
 
+_FROM_THE_TOP = (
+    ("vhost_get_controllers", "vhost_delete_controller", ("ctrlr", "ctrlr")),
+    ("bdev_nvme_get_controllers", "bdev_nvme_detach_controller", ("name", "name")),
+    ("nvmf_get_subsystems", "nvmf_delete_subsystem", ("nqn", "nqn")),
+    ("bdev_lvol_get_lvstores", "bdev_lvol_delete_lvstore", ("uuid", "uuid")),
+    ("bdev_get_bdevs", "bdev_aio_delete", ("name", "name")),
+)
+"""What there can be, in the order in which it goes: how it is listed, how removed, and what names it in both."""
+
 MIB = 1 << 20
 IMAGE = b"golden" * (8 * MIB // 6) + b"g\n"
 SHA256 = hashlib.sha256(IMAGE).hexdigest()
@@ -133,17 +142,12 @@ def attach_of(publish_context: dict[str, str], **other: str) -> dict[str, object
 def clear(target: Path) -> None:
     """Take away all that there is, from the top."""
     with Wire(target) as wire:
-        for controller in wire.call("vhost_get_controllers"):
-            wire.call("vhost_delete_controller", ctrlr=controller["ctrlr"])
-        for attached in wire.call("bdev_nvme_get_controllers"):
-            wire.call("bdev_nvme_detach_controller", name=attached["name"])
-        for subsystem in wire.call("nvmf_get_subsystems"):
-            if subsystem["subtype"] == "NVMe":
-                wire.call("nvmf_delete_subsystem", nqn=subsystem["nqn"])
-        for store in wire.call("bdev_lvol_get_lvstores"):
-            wire.call("bdev_lvol_delete_lvstore", uuid=store["uuid"])
-        for bdev in wire.call("bdev_get_bdevs"):
-            wire.call("bdev_aio_delete", name=bdev["name"])
+        present = set(wire.call("rpc_get_methods"))
+        for listing, removal, noun in _FROM_THE_TOP:
+            # A storage node's target serves no vhost disks.
+            for each in wire.call(listing) if listing in present else ():
+                if each.get("subtype") != "Discovery":
+                    wire.call(removal, **{noun[1]: each[noun[0]]})
 
 
 def size_of(wire: Wire, name: str) -> int | None:
