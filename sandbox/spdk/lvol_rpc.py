@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import uuid
+from contextlib import nullcontext
 
 from pydantic import Field
 
 from sandbox.spdk.aio import AioBdev
-from sandbox.spdk.bdevs import FILE_EXISTS, NO_SUCH_DEVICE, Bdev, BdevRegistry
+from sandbox.spdk.bdevs import FILE_EXISTS, NO_SUCH_DEVICE, Bdev, BdevRegistry, Opening
 from sandbox.spdk.dispatch import INTERNAL_ERROR, INVALID_ARGUMENT, INVALID_PARAMS, Json, MethodTable, Params, RpcError
 from sandbox.spdk.lvstore import NO_SPACE, LvolBdev, LvolRecord, Lvstore
 from sandbox.spdk.storage_daemon import StorageDaemon
@@ -75,6 +76,7 @@ class LvolRpc:
         self._registry = registry
         self._daemon = daemon
         self._stores: list[Lvstore] = []
+        self._bases: dict[str, Opening] = {}
         registry.on_register(self._examine)
 
     def add_to(self, table: MethodTable) -> None:
@@ -98,8 +100,7 @@ class LvolRpc:
             raise RpcError.from_errno(errno.EPERM)
         cluster_bytes = params.cluster_sz or DEFAULT_CLUSTER_BYTES
         store = Lvstore.create(bdev.name, bdev.path, params.lvs_name, cluster_bytes)
-        bdev.claim = "exclusive_write"
-        self._stores.append(store)
+        self._enter(store, bdev)
         return store.record.uuid
 
     async def delete_lvstore(self, params: NameLvstore) -> Json:
@@ -107,7 +108,9 @@ class LvolRpc:
         for lvol in list(store.record.lvols):
             await self._registry.unregister(self._registry.get(lvol.uuid))
         self._stores.remove(store)
-        self._registry.get(store.base_bdev).claim = None
+        base = self._registry.get(store.base_bdev)
+        base.claim = None
+        base.close(self._bases.pop(store.record.uuid))
         store.destroy()
         return True
 
@@ -215,10 +218,21 @@ class LvolRpc:
         store = Lvstore.load(bdev.name, bdev.path) if isinstance(bdev, AioBdev) and not bdev.read_only else None
         if store is None or self._store(store.record.name) is not None:
             return
-        bdev.claim = "exclusive_write"
-        self._stores.append(store)
+        self._enter(store, bdev)
         for lvol in store.record.lvols:
             await self._register(store, lvol)
+
+    def _enter(self, store: Lvstore, base: Bdev) -> None:
+        base.claim = "exclusive_write"
+        self._stores.append(store)
+        self._bases[store.record.uuid] = base.open(lambda: self._base_gone(store), nullcontext)
+
+    async def _base_gone(self, store: Lvstore) -> None:
+        """The volumes go with the bdev that their lvstore lies on, and whoever serves them is left with none."""
+        self._stores.remove(store)
+        del self._bases[store.record.uuid]
+        for lvol in store.record.lvols:
+            await self._registry.unregister(self._registry.get(lvol.uuid))
 
     async def _register(self, store: Lvstore, lvol: LvolRecord) -> str:
         await self._registry.register(LvolBdev(self._daemon, store, lvol))

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from dpu_handler.lvol.local import OwnTarget
+from dpu_handler.lvol.nvmf import NvmeTcp
+from dpu_handler.lvol.planning import Listener
 from tests.conformance.spdk.node import DpuNode, StorageNode, dpu_node, storage_node
 from tests.conformance.spdk.targets import Targets, short_directory, targets
 from tests.conformance.spdk.wire import Wire
@@ -41,12 +44,21 @@ def directory() -> Iterator[Path]:
 @pytest.fixture
 async def storage_side(spdk_targets: Targets, directory: Path) -> AsyncIterator[StorageNode]:
     """The lvol driver's parts over the storage node's target, its pool open."""
-    async with storage_node(spdk_targets, directory) as node:
+    way = NvmeTcp(Listener("127.0.0.1", str(spdk_targets.port)))
+    async with storage_node(spdk_targets.storage, way, directory) as node:
         yield node
 
 
 @pytest.fixture
 async def dpu_side(spdk_targets: Targets, directory: Path) -> AsyncIterator[DpuNode]:
     """The agent's parts over the DPU's target."""
-    async with dpu_node(spdk_targets, directory) as node:
+    async with dpu_node(spdk_targets.socket("dpu"), directory) as node:
         yield node
+
+
+@pytest.fixture
+async def both_sides(spdk_targets: Targets, directory: Path) -> AsyncIterator[tuple[StorageNode, DpuNode]]:
+    """The lvol driver's parts and the agent's over one and the same target."""
+    target = spdk_targets.socket("disks")
+    async with storage_node(target, OwnTarget(), directory) as storage, dpu_node(target, directory) as dpu:
+        yield storage, dpu

@@ -10,10 +10,9 @@ from typing import Any
 from dpu_handler.execution.carrying import carry_out
 from dpu_handler.execution.dpu import OVSDB_TABLES, Dpu
 from dpu_handler.execution.observation import observe_disks
-from dpu_handler.lvol.exports import Exports
+from dpu_handler.lvol.exports import Exports, Way
 from dpu_handler.lvol.images import Images
 from dpu_handler.lvol.nvmf import NvmeTcp
-from dpu_handler.lvol.planning import Listener
 from dpu_handler.lvol.pool import Pool
 from dpu_handler.lvol.records import ExportRecords
 from dpu_handler.lvol.volumes import SizeRange, Volumes
@@ -22,7 +21,6 @@ from dpu_handler.planning.observed import Observed
 from dpu_handler.planning.steps import Plan
 from dpu_handler.southbound import ConnectionLost, EmulationClient, Function, OvsdbClient, SpdkClient
 from tests.conformance.spdk.tap import Tap, tapped
-from tests.conformance.spdk.targets import Targets
 from tests.conformance.spdk.wire import Refused, Wire
 
 _FROM_THE_TOP = (
@@ -55,6 +53,7 @@ class StorageNode:
 
     spdk: SpdkClient
     tap: Tap
+    pool: Pool
     volumes: Volumes
     exports: Exports
 
@@ -102,23 +101,24 @@ def _of_the_target(steps: Plan) -> Plan:
 
 
 @asynccontextmanager
-async def storage_node(targets: Targets, directory: Path) -> AsyncIterator[StorageNode]:
-    """The storage node's pool, open; all of it is gone afterwards."""
+async def storage_node(target: Path, way: Way, directory: Path) -> AsyncIterator[StorageNode]:
+    """The storage node's pool on a target, open; all of it is gone afterwards."""
     (directory / f"{SHA256}.raw").write_bytes(IMAGE)
-    async with tapped(targets.storage, directory / "s.sock") as tap, AsyncExitStack() as stack:
+    networked = isinstance(way, NvmeTcp)
+    async with tapped(target, directory / "s.sock") as tap, AsyncExitStack() as stack:
         spdk = SpdkClient(directory / "s.sock")
-        stack.callback(clear, targets.storage)
+        stack.callback(clear, target)
         stack.callback(spdk.close)
-        await Pool(directory / "pool.img", 256 * MIB, "lvs0", directory / "state").open(spdk)
+        pool = Pool(directory / "pool.img", 256 * MIB, "lvs0", directory / "state", networked)
+        await pool.open(spdk)
         volumes = Volumes("lvs0", Images(directory, "lvs0"))
-        exports = Exports(ExportRecords(directory / "exports"), NvmeTcp(Listener("127.0.0.1", str(targets.port))))
-        yield StorageNode(spdk, tap, volumes, exports)
+        yield StorageNode(spdk, tap, pool, volumes, Exports(ExportRecords(directory / "exports"), way))
 
 
 @asynccontextmanager
-async def dpu_node(targets: Targets, directory: Path) -> AsyncIterator[DpuNode]:
+async def dpu_node(path: Path, directory: Path) -> AsyncIterator[DpuNode]:
     """The DPU's target; what was made there is gone afterwards."""
-    path, none = targets.socket("dpu"), directory / "none"
+    none = directory / "none"
     async with tapped(path, directory / "d.sock") as tap, AsyncExitStack() as stack:
         spdk = SpdkClient(directory / "d.sock")
         dpu = Dpu(spdk, NoFunctions(none), OvsdbClient(none, OVSDB_TABLES), "br0", directory)
