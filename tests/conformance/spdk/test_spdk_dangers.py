@@ -8,7 +8,7 @@ import pytest
 from dpu_handler.lvol.errors import NotNow
 from dpu_handler.lvol.volumes import SizeRange
 from dpu_handler.southbound import Malformed, RpcRefused
-from tests.conformance.spdk.node import MIB, SERVER, DpuNode, StorageNode, attach_of, disk, methods, size_of
+from tests.conformance.spdk.node import IMAGE, MIB, SERVER, DpuNode, StorageNode, attach_of, disk, methods, size_of
 from tests.conformance.spdk.wire import Refused, Wire
 from tests.waiting import wait_for
 
@@ -121,3 +121,19 @@ async def test_a_clone_below_its_image_is_not_cut(storage_side: StorageNode, sto
     volume = await storage_side.clone("pvc-1", MIB)
     assert size_of(storage, volume) == 8 * MIB
     assert all(params["size_in_mib"] >= 8 for params in storage_side.tap.sent("bdev_lvol_resize"))
+
+
+async def test_what_a_deleted_volume_held_is_nowhere_in_the_pool(storage_side: StorageNode, storage: Wire) -> None:
+    await storage_side.clone("pvc-0")
+    before = copies_of_the_image(storage_side)
+    volume = await storage_side.clone("pvc-1")
+    storage.call("bdev_lvol_decouple_parent", name=volume)  # a copy of its own, as if its server had written it
+    assert copies_of_the_image(storage_side) > before
+    await storage_side.volumes.delete(storage_side.spdk, volume)
+    assert copies_of_the_image(storage_side) == before
+
+
+def copies_of_the_image(storage_side: StorageNode) -> int:
+    """How often the end of the image stands in the pool: in its file, or what the stand-in keeps beside that."""
+    files = storage_side.pool.file.parent.rglob("*")
+    return sum(file.read_bytes().count(IMAGE[-8:]) for file in files if file.is_file())
