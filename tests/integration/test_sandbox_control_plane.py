@@ -23,7 +23,7 @@ def as_dpu1(apiserver: ApiServer, tmp_path: Path) -> Kubectl:
     return Kubectl(apiserver.kubectl.program, path)
 
 
-@pytest.mark.parametrize("kind", ["emulateddisks", "emulatednics", "secrets", "leases"])
+@pytest.mark.parametrize("kind", ["emulateddisks", "emulatednics", "secrets"])
 def test_a_dpu_reads_its_own_namespace_and_no_other(as_dpu1: Kubectl, kind: str) -> None:
     assert as_dpu1.get(kind, f"--namespace={dpu_namespace('dpu1')}")["items"] == []
     for namespace in (dpu_namespace("dpu0"), INSTALLATION_NAMESPACE, inventory.FIRST_TENANT.name):
