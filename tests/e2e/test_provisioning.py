@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from provider.api import rights
+from provider.api.names import dpu_user
 from sandbox import fabric
 from sandbox.cloud import Cloud
+from sandbox.inventory import PROVIDER_USER
 from sandbox.targets import TargetProcess, dpu_target
 from tests.conformance.emulation.rig import Caller
 from tests.conformance.spdk.wire import Wire
 from tests.e2e.inventory import inventory, wait_as_before
+from tests.e2e.rights_used import may_write, wrote
 from tests.e2e.tenant import ADDRESS, NAMESPACE, Machine, Tenant, paused, renewals, restart
 from tests.waiting import wait_for
 
@@ -190,3 +194,14 @@ def test_deleted_it_leaves_what_it_was_to_keep_and_nothing_else(
     assert [each["spec"]["resources"]["requests"]["storage"] for each in kept] == ["64Mi"]
     machine.tenant.delete_everything()
     wait_as_before(cloud, before)
+    assert_rights_have_nothing_spare(cloud)
+
+
+def assert_rights_have_nothing_spare(cloud: Cloud) -> None:
+    """After a whole life: all that may be written was, and nothing that was refused."""
+    log = cloud.layout.log / "audit.jsonl"
+    where = (rights.provider, rights.engine, rights.provider_at_home, rights.provider_at_dpu)
+    unused = may_write([rule for rules in where for rule in rules()]) - wrote(log, PROVIDER_USER)
+    # No volume grew.
+    assert unused <= {("patch", "", "persistentvolumeclaims/status")}
+    assert may_write(rights.agent()) - wrote(log, dpu_user("dpu0")) == set()

@@ -1,0 +1,40 @@
+"""What an identity wrote, told from the API server's audit log, beside what it may write."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from provider.api import rights
+
+Permission = tuple[str, str, str]
+"""Verb, group, resource (with its sub-resource)."""
+
+_READS = frozenset({"get", "list", "watch"})
+_CREATED, _FORBIDDEN = 201, 403
+
+
+def may_write(rules: list[rights.Rule]) -> set[Permission]:
+    """What the rules allow beside reading."""
+    return {(verb, group, resource) for verb, group, resource, _ in rights.permissions(rules) if verb not in _READS}
+
+
+def wrote(audit_log: Path, user: str) -> set[Permission]:
+    """What the user asked for and got. An apply that made its object needed ``create`` too."""
+    used = set()
+    for verb, group, resource, code in _writes(audit_log, user):
+        if code == _FORBIDDEN:
+            raise AssertionError(f"{user} may not {verb} {resource} of {group!r}, and wanted to")
+        used.add((verb, group, resource))
+        if code == _CREATED:
+            used.add(("create", group, resource))
+    return used
+
+
+def _writes(audit_log: Path, user: str) -> Iterator[tuple[str, str, str, int]]:
+    for line in audit_log.read_text().splitlines():
+        event: dict[str, Any] = json.loads(line)
+        if event["user"]["username"] == user:
+            told = event["objectRef"]
+            resource = "/".join(part for part in (told["resource"], told.get("subresource")) if part)
+            yield event["verb"], told.get("apiGroup", ""), resource, event["responseStatus"]["code"]
