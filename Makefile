@@ -56,6 +56,11 @@ image: $(STAMP)
 argocd: $(STAMP)
 	@nice $(BIN)/python -m tests.tools.argocd.program >/dev/null
 
+# What renders and checks the Helm chart in tests.
+.PHONY: charts
+charts: $(STAMP)
+	@nice $(BIN)/python -m tests.tools.charts.program >/dev/null
+
 .PHONY: demo
 demo: setup ## bring a metal cloud up here, boot a server in it (SERVERS=N DPUS=N IMAGE=tiny|debian), and show how that went
 	@$(BIN)/python -m sandbox demo $(if $(SERVERS),--servers $(SERVERS)) $(if $(DPUS),--dpus $(DPUS)) $(if $(IMAGE),--image $(IMAGE))
@@ -77,7 +82,7 @@ check: setup ## format, lint, types, import contracts, clippy, generated files
 
 .PHONY: test
 test: setup ## all of check, and every test: unit, conformance, integration, end to end
-	@$(MAKE) --jobs=2 check argocd
+	@$(MAKE) --jobs=2 check argocd charts
 	cargo test --quiet --locked --workspace --exclude metalplane-native
 	$(BIN)/pytest --quiet
 

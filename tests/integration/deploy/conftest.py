@@ -6,18 +6,19 @@ from pathlib import Path
 import pytest
 
 from sandbox.apiserver import ApiServer
-from tests.integration.deploy.helm import Helm, built
+from tests.integration.deploy.helm import Helm
 from tests.integration.rest import Rest
+from tests.tools.charts.program import HELM, KUBECONFORM
 
 
 @pytest.fixture(scope="session")
 def helm_program() -> Path:
-    return built("helm", "helm.sh/helm/v4/cmd/helm")
+    return HELM.build() / "helm"
 
 
 @pytest.fixture(scope="session")
 def kubeconform() -> Path:
-    return built("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform")
+    return KUBECONFORM.build() / "kubeconform"
 
 
 @pytest.fixture(scope="session")

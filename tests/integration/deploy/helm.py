@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 
-from sandbox.gomodule import GoModule
 from sandbox.paths import SOURCE
 
 Json = dict[str, Any]
@@ -23,14 +22,7 @@ IMAGES = {"image": {name: {"repository": f"registry.example/metalplane/{name}"} 
 VALUES: Json = {**IMAGES, "dpus": [{"name": "dpu0"}], "lvol": {"enabled": True, "traddr": "192.0.2.10"}}
 """Of an installation on the API server."""
 
-_MODULE = SOURCE / "tests" / "tools" / "charts"
 _TIMEOUT_S = 120.0
-
-
-def built(program: str, package: str) -> Path:
-    """Where the program is, built once a machine."""
-    module = GoModule(f"charts-{program}", program, _MODULE, (program,), package=package)
-    return module.build() / program
 
 
 @dataclass(frozen=True)
