@@ -162,8 +162,8 @@ def test_one_replica_leads_and_the_other_is_ready_to_follow(
             wait_for(lambda: second.readiness() == "standing by", f"the second is ready ({second.log})", 60)
             lease = cluster_rest.get(LEASE, "metalplane-provider", HOME)
             assert lease["spec"]["holderIdentity"] == "provider-a"
-            assert 'metalplane_state{state="reconciling"} 1\n' in first.figures()
-            assert 'metalplane_state{state="reconciling"} 0\n' in second.figures()
+            assert 'metalplane_state{state="reconciling"} 1.0\n' in first.figures()
+            assert 'metalplane_state{state="reconciling"} 0.0\n' in second.figures()
             assert first.stop() == 0
             wait_for(lambda: second.readiness() == "reconciling", f"the second follows ({second.log})", 60)
             lease = cluster_rest.get(LEASE, "metalplane-provider", HOME)
