@@ -47,6 +47,9 @@ def _object_schema(kind: ApiKind) -> Json:
     if status is not None and "observedGeneration" in status["properties"]:
         # Born with -1, an object that no controller has seen yet does not look settled to Argo CD and its like.
         status["default"] = {"observedGeneration": -1}
+        if "atProvider" in status["properties"]:
+            # Server-side apply makes null of a map that loses all that it had, which is refused without a default.
+            status["properties"]["atProvider"]["default"] = {}
     schema["properties"] = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, **schema["properties"]}
     schema["required"] = ["spec"]
     return schema
