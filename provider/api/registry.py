@@ -1,6 +1,7 @@
 """Every kind that our clients read or write: ours, and the Kubernetes ones beside them."""
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from provider.api import GROUP, VERSION
 from provider.api.emulateddisk import EmulatedDisk
@@ -35,12 +36,23 @@ class ResourceType:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
-        """URL path of the collection, of one object, or of a sub-resource of it."""
+        """URL path of the collection, of one object, or of a sub-resource of it.
+
+        Raises ``ValueError`` for what no object can be called: a tenant's ``../../neighbour/secrets/x`` is no name.
+        """
         parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
         if self.namespaced and namespace is not None:
-            parts += ["namespaces", namespace]
-        parts += [part for part in (self.plural, name, subresource) if part is not None]
+            parts += ["namespaces", _segment(namespace)]
+        parts.append(self.plural)
+        parts += [_segment(part) for part in (name, subresource) if part is not None]
         return "/" + "/".join(parts)
+
+
+def _segment(name: str) -> str:
+    """One part of a path (Kubernetes: "Path segment names"), escaped."""
+    if name in ("", ".", "..") or "/" in name or "%" in name:
+        raise ValueError(f"{name!r} cannot be the name of an object: write one such as bm-01")
+    return quote(name, safe="")
 
 
 @dataclass(frozen=True, slots=True)
