@@ -7,7 +7,7 @@ from pydantic import Field
 
 from provider.api.emulation import EmulatedStatus, MachineReference, TraceParent
 from provider.api.meta import ObjectMeta
-from provider.api.schema import ApiModel, MacAddress
+from provider.api.schema import ApiModel, DeviceName, MacAddress
 
 
 class Reachability(ApiModel):
@@ -32,7 +32,7 @@ class EmulatedNICSpec(ApiModel):
     machine_ref: MachineReference = Field(description="The machine that the NIC is shown to.")
     claim_uid: str = Field(description="UID of the ServerClaim under which the server is held.")
     nic_slot: int = Field(ge=1, le=32, description="PCIe slot.")
-    representor: str = Field(min_length=1, max_length=15, description="Network device of the DPU behind that slot.")
+    representor: DeviceName = Field(description="Network device of the DPU behind that slot.")
     mac: MacAddress = Field(description="MAC address of the NIC.")
     network: EmulatedNetwork = Field(description="Network that the NIC joins.")
     addresses: list[str] = Field(default_factory=list, description="The machine's addresses, with prefix.")

@@ -2,14 +2,25 @@
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from provider.api.meta import ObjectMeta
-from provider.api.schema import ApiModel, IpAddress, Subnet
+from provider.api.schema import API_MODEL_CONFIG, ApiModel, IpAddress, Subnet, cel, validations
 
 
 class NetworkSpec(ApiModel):
     """The network and who may join it."""
+
+    model_config = ConfigDict(
+        **API_MODEL_CONFIG,
+        json_schema_extra=validations(
+            cel(
+                "!has(self.gateway) || !isCIDR(self.subnet) || !isIP(self.gateway)"
+                " || cidr(self.subnet).containsIP(self.gateway)",
+                "gateway is not in subnet: write an address of the subnet that no machine has, such as its first host",
+            ),
+        ),
+    )
 
     vlan: int = Field(ge=1, le=4094, description="VLAN tag (IEEE 802.1Q).")
     subnet: Subnet = Field(description="Subnet of the machines' addresses, such as 10.20.0.0/24.")

@@ -8,6 +8,7 @@ from pydantic.alias_generators import to_camel
 
 DNS_LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 QUANTITY_PATTERN = "^[0-9]+([.][0-9]+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"
+OBJECT_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 MAC_PATTERN = r"^[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5}$"
 
 
@@ -70,13 +71,24 @@ DnsLabel = Annotated[
         max_length=63,
     ),
 ]
-ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
+ObjectName = Annotated[
+    str,
+    _string(
+        cel(
+            f"self.matches('{OBJECT_NAME_PATTERN}')",
+            "must be the name of an object: lower-case letters, digits, dashes and dots, such as debian-12",
+        ),
+        min_length=1,
+        max_length=253,
+    ),
+]
 SshPublicKey = Annotated[str, Field(min_length=1, max_length=16384)]
 Quantity = Annotated[
     str,
     _string(
         cel(f"self.matches('{QUANTITY_PATTERN}')", "must be a quantity: write a number with a suffix, such as 20Gi"),
         cel("!isQuantity(self) || quantity(self).isGreaterThan(quantity('0'))", "must be more than 0, such as 20Gi"),
+        cel("!isQuantity(self) || quantity(self).isLessThan(quantity('8Ei'))", "must be less than 8Ei, such as 20Gi"),
         max_length=32,
     ),
 ]
@@ -84,7 +96,7 @@ CidrAddress = Annotated[
     str,
     _string(
         cel(
-            "isCIDR(self) && cidr(self).ip().family() == 4",
+            "isCIDR(self) && cidr(self).ip().family() == 4 && cidr(self).ip().isGlobalUnicast()",
             "must be an IPv4 address with its prefix length, such as 10.20.0.11/24",
         ),
         max_length=_LONGER_THAN_ANY_ADDRESS,
@@ -101,10 +113,21 @@ Subnet = Annotated[
     ),
 ]
 IpAddress = Annotated[str, _string(cel("isIP(self)", "must be an IP address, such as 10.20.0.1"), max_length=45)]
+DeviceName = Annotated[
+    str,
+    _string(
+        cel("self.matches('^[-_.:@0-9A-Za-z]+$')", "must be the name of a network device, such as vm0"),
+        min_length=1,
+        max_length=15,
+    ),
+]
 MacAddress = Annotated[
     str,
     _string(
-        cel(f"self.matches('{MAC_PATTERN}')", "must be the MAC address of one station, such as 02:00:00:00:00:0a"),
+        cel(
+            f"self.matches('{MAC_PATTERN}') && self != '00:00:00:00:00:00'",
+            "must be the MAC address of one station, such as 02:00:00:00:00:0a",
+        ),
         max_length=_LONGER_THAN_ANY_ADDRESS,
     ),
 ]

@@ -8,6 +8,7 @@ from provider.api.meta import ObjectMeta
 from provider.api.schema import (
     API_MODEL_CONFIG,
     ApiModel,
+    DeviceName,
     DnsLabel,
     LocalSecretReference,
     ObjectReference,
@@ -22,7 +23,17 @@ class BMC(ApiModel):
     """How the server's baseboard management controller is reached."""
 
     protocol: Literal["ipmi"] = Field(default="ipmi", description="Protocol that the BMC speaks.")
-    address: str = Field(min_length=1, max_length=253, description="Address or DNS name of the BMC.")
+    address: str = Field(
+        min_length=1,
+        max_length=253,
+        description="Address or DNS name of the BMC.",
+        json_schema_extra=validations(
+            cel(
+                "self.matches('^[-.:0-9A-Za-z]+$')",
+                "must be an address or a DNS name, such as 10.0.0.5 or bmc-7.example",
+            )
+        ),
+    )
     port: int = Field(default=623, ge=1, le=65535, description="UDP port of the BMC.")
     secret_ref: LocalSecretReference = Field(
         description="Secret of the installation namespace with keys username and password."
@@ -39,7 +50,7 @@ class NICSlot(ApiModel):
     """A PCIe slot for a NIC, and the port that stands for it on the DPU's Open vSwitch."""
 
     slot: int = Field(ge=1, le=32, description="PCIe slot.")
-    representor: str = Field(min_length=1, max_length=15, description="Network device of the DPU behind that slot.")
+    representor: DeviceName = Field(description="Network device of the DPU behind that slot.")
 
 
 class ServerCapacity(ApiModel):
@@ -58,7 +69,12 @@ class ServerSpec(ApiModel):
             cel(
                 "!has(self.nicSlots) || self.nicSlots.all(n, n.slot <= self.slots)",
                 "a NIC slot lies beyond slots: raise slots or lower the NIC slot's number",
-            )
+            ),
+            cel(
+                "!has(self.nicSlots)"
+                " || self.nicSlots.all(n, self.nicSlots.exists_one(other, other.representor == n.representor))",
+                "two NIC slots have the same representor: name the network device that is behind each",
+            ),
         ),
     )
 

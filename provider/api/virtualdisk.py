@@ -6,7 +6,14 @@ from pydantic import ConfigDict, Field
 
 from provider.api.managed import ManagedSpec, ManagedStatus, Reference, Selector
 from provider.api.meta import ObjectMeta
-from provider.api.schema import API_MODEL_CONFIG, ApiModel, LocalSecretReference, cel, validations
+from provider.api.schema import (
+    API_MODEL_CONFIG,
+    OBJECT_NAME_PATTERN,
+    ApiModel,
+    LocalSecretReference,
+    cel,
+    validations,
+)
 
 DiskBus = Literal["virtio-blk"]
 
@@ -14,7 +21,16 @@ DiskBus = Literal["virtio-blk"]
 class SeedParameters(ApiModel):
     """The content of a cloud-init NoCloud seed disk. Its network part comes from the machine's VirtualNICs."""
 
-    hostname: str = Field(max_length=63, description="Name that the operating system gives itself.")
+    hostname: str = Field(
+        max_length=63,
+        description="Name that the operating system gives itself.",
+        json_schema_extra=validations(
+            cel(
+                f"self.matches('{OBJECT_NAME_PATTERN}')",
+                "must be a host name: lower-case letters, digits, dashes and dots, such as bm-01",
+            )
+        ),
+    )
     ssh_authorized_keys: list[str] = Field(default_factory=list, description="Public SSH keys of the default user.")
     user_data_secret_ref: LocalSecretReference | None = Field(
         default=None, description="Secret of this namespace whose key userData holds cloud-init user data."

@@ -23,6 +23,7 @@ class VolumeParameters(ApiModel):
                 "has(self.image) == has(oldSelf.image) && (!has(self.image) || self.image == oldSelf.image)",
                 "image is immutable: make a new volume instead",
             ),
+            cel("!has(self.imageDigest) || has(self.image)", "imageDigest pins an image: name the image in image"),
             cel(
                 "!has(oldSelf.imageDigest) || (has(self.imageDigest) && self.imageDigest == oldSelf.imageDigest)",
                 "imageDigest is immutable once it is set: it pins what the volume was cloned from",

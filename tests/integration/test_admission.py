@@ -25,6 +25,7 @@ ONE_BOOT_DISK = "exactly one disk must have boot: true; set it on the disk that 
 LABEL = "must be a DNS label: lower-case letters, digits and dashes, such as data-1"
 ADDRESS = "must be an IPv4 address with its prefix length, such as 10.20.0.11/24"
 MAC = "must be the MAC address of one station, such as 02:00:00:00:00:0a"
+NAME = "must be the name of an object: lower-case letters, digits, dashes and dots, such as debian-12"
 EITHER = "give either instanceType or serverSelector, not both and not neither"
 TWO_DISKS = "two disks have the same name: give each disk a name of its own"
 TWO_INTERFACES = "two interfaces have the same name: give each interface a name of its own"
@@ -43,6 +44,7 @@ REFUSED: dict[str, tuple[Changes, str]] = {
     "size with a blank": ({f"{DISK}.size": "20 Gi"}, QUANTITY),
     "size with a line after it": ({f"{DISK}.size": "20Gi\n"}, QUANTITY),
     "size with an exponent": ({f"{DISK}.size": "1e9"}, QUANTITY),
+    "size beyond what can be counted": ({f"{DISK}.size": "9300P"}, "must be less than 8Ei, such as 20Gi"),
     "empty size": ({f"{DISK}.size": ""}, QUANTITY),
     "no size": ({f"{DISK}.size": GONE}, "spec.disks[0].size: Required value"),
     "no disks": ({"spec.disks": GONE}, "spec.disks: Required value"),
@@ -66,6 +68,7 @@ REFUSED: dict[str, tuple[Changes, str]] = {
     "MAC with dashes": ({f"{NIC}.mac": "02-00-00-00-00-0a"}, MAC),
     "MAC of a group": ({f"{NIC}.mac": "01:00:5e:00:00:01"}, MAC),
     "MAC of everybody": ({f"{NIC}.mac": "ff:ff:ff:ff:ff:ff"}, MAC),
+    "MAC of nobody": ({f"{NIC}.mac": "00:00:00:00:00:00"}, MAC),
     "address without a prefix": ({f"{NIC}.address": "10.20.0.11"}, ADDRESS),
     "address with an octet too large": ({f"{NIC}.address": "10.20.0.256/24"}, ADDRESS),
     "address with three octets": ({f"{NIC}.address": "10.20.0/24"}, ADDRESS),
@@ -73,6 +76,15 @@ REFUSED: dict[str, tuple[Changes, str]] = {
     "address with a prefix too long": ({f"{NIC}.address": "10.20.0.11/33"}, ADDRESS),
     "address with a mask": ({f"{NIC}.address": "10.20.0.11/255.255.255.0"}, ADDRESS),
     "address of IPv6": ({f"{NIC}.address": "2001:db8:1:2:3:4:5:6/64"}, ADDRESS),
+    "address of a group": ({f"{NIC}.address": "224.0.0.1/24"}, ADDRESS),
+    "address of the machine itself": ({f"{NIC}.address": "127.0.0.1/8"}, ADDRESS),
+    "address of nobody": ({f"{NIC}.address": "0.0.0.0/0"}, ADDRESS),
+    "image that no image can be called": ({f"{DISK}.image": "../tiny"}, NAME),
+    "network in capitals": ({f"{NIC}.network": "Blue"}, NAME),
+    "user data of the neighbour": (
+        {"spec.cloudInit": {"userDataSecretRef": {"name": "../../tenant-b/secrets/user-data"}}},
+        NAME,
+    ),
     "unknown runStrategy": (
         {"spec.runStrategy": "Sometimes"},
         'Unsupported value: "Sometimes": supported values: "Always", "Manual", "Halted"',

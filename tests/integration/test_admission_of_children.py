@@ -48,10 +48,15 @@ GOOD: dict[str, tuple[ResourceType, Json]] = {
 
 CLAIM = "give serverClaimRef (a name) or serverClaimSelector (how to find it)"
 ONE_SOURCE = "give either a volume (volumeRef or volumeSelector) or a seed, not both and not neither"
+TWICE = [{"slot": 7, "representor": "vm0"}, {"slot": 8, "representor": "vm0"}]
 REFUSED: list[tuple[str, Changes, str]] = [
     ("Volume", {f"{OF}.size": "0"}, "must be more than 0, such as 20Gi"),
     ("Volume", {f"{OF}.size": "much"}, "must be a quantity: write a number with a suffix, such as 20Gi"),
+    ("Volume", {f"{OF}.size": "8192Pi"}, "must be less than 8Ei, such as 20Gi"),
+    ("Volume", {f"{OF}.image": GONE}, "imageDigest pins an image: name the image in image"),
     ("VirtualDisk", {f"{OF}.volumeRef": GONE}, ONE_SOURCE),
+    ("VirtualDisk", {f"{OF}.volumeRef.name": "../x"}, "must be the name of an object"),
+    ("VirtualDisk", {f"{OF}.volumeRef": GONE, f"{OF}.seed": {"hostname": "a\nb"}}, "must be a host name"),
     ("VirtualDisk", {f"{OF}.seed": {"hostname": "bm"}}, ONE_SOURCE),
     ("VirtualDisk", {f"{OF}.serverClaimSelector": GONE}, CLAIM),
     ("VirtualDisk", {f"{OF}.slot": 0}, "should be greater than or equal to 1"),
@@ -63,11 +68,17 @@ REFUSED: list[tuple[str, Changes, str]] = [
     ("PowerState", {f"{OF}.state": "Sleeping"}, 'supported values: "On", "Off"'),
     ("PowerState", {"spec.managementPolicies": ["Everything"]}, 'supported values: "Observe", "Create"'),
     ("Server", {"spec.slots": 4}, "a NIC slot lies beyond slots: raise slots or lower the NIC slot's number"),
+    ("Server", {"spec.nicSlots": TWICE}, "two NIC slots have the same representor: name the network device"),
+    ("Server", {"spec.nicSlots.0.representor": "../vm 0"}, "must be the name of a network device, such as vm0"),
+    ("Server", {"spec.bmc.address": "a b"}, "must be an address or a DNS name, such as 10.0.0.5"),
+    ("Server", {"spec.bmc.secretRef.name": "../x"}, "must be the name of an object"),
     ("Server", {"spec.capacity.memory": "0"}, "must be more than 0"),
     ("Server", {"spec.bmc.protocol": "telnet"}, 'supported values: "ipmi"'),
     ("Network", {"spec.subnet": "10.20.0.1/24"}, "must be an IPv4 subnet without host bits, such as 10.20.0.0/24"),
     ("Network", {"spec.subnet": "2001:db8::/64"}, "must be an IPv4 subnet without host bits, such as 10.20.0.0/24"),
     ("Network", {"spec.gateway": "10.20.0"}, "must be an IP address, such as 10.20.0.1"),
+    ("Network", {"spec.gateway": "10.21.0.1"}, "gateway is not in subnet: write an address of the subnet"),
+    ("Network", {"spec.gateway": "fd00::1"}, "gateway is not in subnet: write an address of the subnet"),
     ("Network", {"spec.vlan": 4095}, "should be less than or equal to 4094"),
     ("MachineImage", {"spec.sizeBytes": 0}, "should be greater than or equal to 1"),
     ("MachineImage", {"spec.sha256": DIGEST.upper()}, "spec.sha256"),
