@@ -81,7 +81,11 @@ def persistent_volume_claim(volume_uid: str) -> str:
     return f"vol-{volume_uid}"
 
 
-def mac_address(nic_uid: str) -> str:
-    """A stable MAC for a NIC without one: locally administered, unicast (IEEE 802: bits 0x02 set, 0x01 clear)."""
-    digest = hashlib.sha256(nic_uid.encode()).digest()
+def mac_address(owner_uid: str, nic: str) -> str:
+    """A stable MAC for a NIC without one: locally administered, unicast (IEEE 802: bits 0x02 set, 0x01 clear).
+
+    From its owner's UID and its name, for a machine knows its NICs by their MACs: one that was deleted by hand and made
+    anew must be the one that the operating system was set up for.
+    """
+    digest = hashlib.sha256(f"{owner_uid}/{nic}".encode()).digest()
     return ":".join(f"{octet:02x}" for octet in (0x02, *digest[:5]))

@@ -107,11 +107,18 @@ def _identify(world: World, hold: Hold, network: Network) -> _Identity | Verdict
     if parameters.index >= len(slots):
         message = f"Server {hold.server.metadata.name} has {len(slots)} NIC slots; index {parameters.index} is beyond"
         return Verdict("False", Reason.SLOT_UNAVAILABLE, message)
-    mac = (parameters.mac_address or mac_address(world.nic.metadata.uid)).lower()
+    mac = (parameters.mac_address or _stable_mac(world)).lower()
     if any(other.mac.lower() == mac and _yields(world, other) for other in world.neighbours):
         return Verdict("False", Reason.ADDRESS_IN_USE, f"MAC {mac} is in use on Network {network.metadata.name}")
     address = _address(world, network)
     return address if isinstance(address, Verdict) else _Identity(slots[parameters.index], mac, address)
+
+
+def _stable_mac(world: World) -> str:
+    """That of the device that is there, else the one that this NIC of the machine always had."""
+    metadata = world.nic.metadata
+    recorded: str | None = (world.device or {}).get("spec", {}).get("mac")
+    return recorded or mac_address(metadata.controller_uid or metadata.uid, metadata.name)
 
 
 def _address(world: World, network: Network) -> str | Verdict:
@@ -194,6 +201,6 @@ def _seen(world: World) -> VirtualNICObservation:
             "link_up": device.status.link_up,
             "reachability": device.status.reachability,
         }
-    if world.network is not None:
+    if world.network is not None and world.network.allows(world.nic.metadata.namespace or ""):
         known |= {"gateway": world.network.spec.gateway, "name_servers": world.network.spec.name_servers}
     return VirtualNICObservation(**known)

@@ -15,7 +15,18 @@ from provider.planning.action import ApplyObject, DeleteObject
 from provider.planning.emulated import Departure
 from provider.planning.tenancy import NoHold
 from provider.planning.virtualnic import Neighbour, NICPlan, World, plan
-from tests.unit.planning.builders import DELETED, NAMESPACE, REFUSED, UNBOUND, Json, child, condition, hold_on, obj
+from tests.unit.planning.builders import (
+    DELETED,
+    MACHINE_UID,
+    NAMESPACE,
+    REFUSED,
+    UNBOUND,
+    Json,
+    child,
+    condition,
+    hold_on,
+    obj,
+)
 from tests.unit.planning.model_api import ModelApi, at_rest, merged
 
 DPU = dpu_namespace("dpu-of-s1")
@@ -48,7 +59,7 @@ def test_a_nic_is_asked_for_with_slot_representor_vlan_mac_and_the_lowest_free_a
     spec = asked_spec(decide())
     assert (spec["nicSlot"], spec["representor"]) == (3, "vm0")
     assert spec["network"] == {"name": "tenant-a", "vlan": 100, "mtu": 1500}
-    assert spec["mac"] == mac_address("uid-nic")
+    assert spec["mac"] == mac_address(MACHINE_UID, "nic")
     assert spec["addresses"] == ["10.20.0.3/29"], "not the network, not its first host, not the gateway"
 
 
@@ -75,7 +86,7 @@ def test_without_a_hold_nothing_is_asked_of_any_dpu(hold: NoHold, deleted: bool)
         ({"nic": nic(address="10.99.0.5/29")}, Reason.RECONCILE_ERROR),
         ({"nic": nic(address="10.20.0.2/29")}, Reason.RECONCILE_ERROR),
         ({"network": network("10.20.0.0/30")}, Reason.NO_FREE_ADDRESS),
-        ({"neighbours": (Neighbour("a", (), mac_address("uid-nic")),)}, Reason.ADDRESS_IN_USE),
+        ({"neighbours": (Neighbour("a", (), mac_address(MACHINE_UID, "nic")),)}, Reason.ADDRESS_IN_USE),
         (
             {"nic": nic(address="10.20.0.5/29"), "neighbours": (Neighbour("a", ("10.20.0.5/29",), "m"),)},
             Reason.ADDRESS_IN_USE,
@@ -90,9 +101,27 @@ def test_what_cannot_be_is_said_and_not_done(known: dict[str, object], reason: R
     assert decided.ready.message
 
 
+def test_a_nic_that_was_deleted_by_hand_and_made_anew_has_the_mac_that_its_machine_knows() -> None:
+    anew = VirtualNIC.parse(child("VirtualNIC", "nic", {"network": "tenant-a", "index": 0}, uid="uid-of-the-new-one"))
+    assert asked_spec(decide(anew))["mac"] == asked_spec(decide())["mac"]
+    assert asked_spec(decide(nic("other")))["mac"] != asked_spec(decide())["mac"]
+
+
+def test_the_mac_of_a_device_that_is_there_is_kept() -> None:
+    device = _device(("10.20.0.6/29",))
+    device["spec"]["mac"] = "02:00:00:00:00:77"
+    device["metadata"]["labels"] = {}
+    assert asked_spec(decide(device=device))["mac"] == "02:00:00:00:00:77"
+
+
 def test_the_address_of_a_device_is_kept_when_the_status_is_lost_and_lower_ones_become_free() -> None:
     device = _device(("10.20.0.6/29",))
     assert asked_spec(decide(device=device))["addresses"] == ["10.20.0.6/29"]
+
+
+def test_who_may_not_join_a_network_is_told_nothing_of_it() -> None:
+    assert decide(network=network(allowedNamespaces=["tenant-b"])).seen.gateway is None
+    assert decide().seen.gateway == "10.20.0.2"
 
 
 def test_a_nic_that_has_its_device_keeps_its_address_from_one_that_only_asks() -> None:
