@@ -44,7 +44,8 @@ class Surroundings:
             or self._namespace_ends(machine.namespace)
             or any(power["metadata"].get("deletionTimestamp") for power in powers)
         )
-        return Departure(leaves, tuple(f"PowerState {power['metadata']['name']}" for power in powers))
+        named = {f"PowerState {power['metadata']['name']}": power for power in powers}
+        return Departure(leaves, tuple(named), tuple(name for name, power in named.items() if not _seen_off(power)))
 
     def _claim(self, child: ObjectMeta, reference: Reference | None) -> ServerClaim | None:
         if reference is None:
@@ -61,3 +62,7 @@ class Surroundings:
     def _namespace_ends(self, name: str) -> bool:
         namespace = self._cache.get(NAMESPACE, Key(None, name))
         return namespace is None or bool(namespace["metadata"].get("deletionTimestamp"))
+
+
+def _seen_off(power: Json) -> bool:
+    return bool(power.get("status", {}).get("atProvider", {}).get("state") == "Off")

@@ -26,11 +26,12 @@ class Departure:
     """What a deleted device has to wait for.
 
     ``machine_leaves``: the machine goes away, or its PowerState does. ``power_states``: those that are still there; one
-    that is gone has seen the power off.
+    that is gone has seen the power off. ``running``: those of them that did not see it off.
     """
 
     machine_leaves: bool = False
     power_states: tuple[str, ...] = ()
+    running: tuple[str, ...] = ()
 
     @property
     def must_wait(self) -> bool:
@@ -41,6 +42,11 @@ class Departure:
         """What to say meanwhile."""
         names = ", ".join(self.power_states)
         return waiting(Reason.WAITING_FOR_POWER_OFF, f"waiting until the power was seen off: {names}")
+
+    def running_verdict(self) -> Verdict:
+        """What to say of the disk that an operating system runs from."""
+        message = f"the server runs from this disk: it goes once the power was seen off: {', '.join(self.running)}"
+        return waiting(Reason.WAITING_FOR_POWER_OFF, message)
 
 
 STAYS = Departure()

@@ -148,6 +148,8 @@ def _seed_source(world: World, hold: Hold, seed: SeedParameters) -> DiskSource |
 def _plan_delete(world: World) -> DiskPlan:
     if world.departure.must_wait and _leaves_something(world):
         return Plan(ready=world.departure.verdict(), seen=_seen(world))
+    if _boots_a_running_machine(world):
+        return Plan(ready=world.departure.running_verdict(), seen=_seen(world))
     device = _device(world)
     if device is not None and world.device is not None:
         actions, message = emulated.remove(EMULATEDDISK, world.device, device, world.agent_lost)
@@ -161,6 +163,12 @@ def _plan_delete(world: World) -> DiskPlan:
         if release is not None:
             return _not_yet(world, release)
     return Plan(ready=waiting(Reason.DELETING), seen=_seen(world), gone=True)
+
+
+def _boots_a_running_machine(world: World) -> bool:
+    """Somebody deleted the boot disk of a machine that stays: pulled out now, it would take the machine with it."""
+    boots = world.disk.spec.for_provider.boot_index is not None
+    return boots and isinstance(world.hold, Hold) and bool(world.departure.running) and _leaves_something(world)
 
 
 def _leaves_something(world: World) -> bool:

@@ -49,8 +49,9 @@ ATTACHMENT = volume_attachment("uid-pv")
 LEAVING = Departure(machine_leaves=True, power_states=("PowerState p",))
 
 
-def disk(*, seed: bool = False, deleted: bool = False, slot: int = 1) -> VirtualDisk:
+def disk(*, seed: bool = False, deleted: bool = False, slot: int = 1, boots: bool = False) -> VirtualDisk:
     source: Json = {"seed": {"hostname": "bm-01"}} if seed else {"volumeRef": {"name": "v"}}
+    source |= {"bootIndex": 1} if boots else {}
     return VirtualDisk.parse(child("VirtualDisk", "disk", source | {"slot": slot}, **(DELETED if deleted else {})))
 
 
@@ -146,6 +147,21 @@ def test_a_deleted_disk_of_a_leaving_machine_waits_until_the_power_was_seen_off(
     decided = plan(World(disk(deleted=True), hold_on(), attached(), device=device, departure=LEAVING))
     assert decided.actions == ()
     assert decided.ready.reason is Reason.WAITING_FOR_POWER_OFF
+
+
+@pytest.mark.parametrize(
+    ("boots", "running", "waits"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_the_disk_that_a_running_machine_boots_from_is_not_pulled_out_by_a_delete(
+    boots: bool, running: bool, waits: bool
+) -> None:
+    device = only_apply(plan(World(disk(boots=boots), hold_on(), attached()))).body
+    device["metadata"] |= {"uid": "d", "generation": 1, "resourceVersion": "1"}
+    stays = Departure(power_states=("PowerState p",), running=("PowerState p",) if running else ())
+    deleted = disk(deleted=True, boots=boots)
+    decided = plan(World(deleted, hold_on(), attached(), device=device, departure=stays))
+    assert (decided.ready.reason is Reason.WAITING_FOR_POWER_OFF) is waits
+    assert (decided.actions == ()) is waits
 
 
 @dataclass
