@@ -1,23 +1,58 @@
-"""Who is connected to a socket, as the kernel tells: proc(5), /proc/net/unix and /proc/net/tcp."""
+"""Who is connected to a socket, as the kernel tells: pidfd_getfd(2) and proc(5), /proc/net/tcp."""
 
 from __future__ import annotations
 
+import ctypes
+import os
 import socket
 import struct
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
-_CONNECTED = "03"
+_PIDFD_GETFD = 438
+"""Number of the system call, the same on every architecture."""
 _ESTABLISHED = "01"
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
-def peers_of_unix_listener(path: Path) -> int:
-    """Connections that a listener on `path` has accepted and that are still there."""
-    count = 0
-    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
-        fields = line.split()
-        if len(fields) == 8 and fields[7] == str(path) and fields[5] == _CONNECTED:
-            count += 1
-    return count
+def peers_of_unix_listeners(pid: int) -> Counter[str]:
+    """By the path of a listener: connections that process `pid` has accepted and still holds.
+
+    The process is asked and not /proc/net/unix, where an accepted connection stands in the network namespace of whoever
+    connected: a server is in that of its DPU.
+    """
+    peers: Counter[str] = Counter()
+    for held in _unix_sockets(pid):
+        path = held.getsockname()
+        if isinstance(path, str) and path and not held.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            peers[path] += 1
+    return peers
+
+
+def _unix_sockets(pid: int) -> Iterator[socket.socket]:
+    """The sockets of a process, each open for as long as it is looked at."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            # Descriptors come and go meanwhile.
+            with suppress(OSError):
+                if not str(entry.readlink()).startswith("socket:"):
+                    continue
+                copy = _libc.syscall(_PIDFD_GETFD, process, int(entry.name), 0)
+                if copy < 0:
+                    continue
+                with closing(socket.socket(fileno=copy)) as held:
+                    if held.family == socket.AF_UNIX:
+                        yield held
+    except FileNotFoundError:
+        return
+    finally:
+        os.close(process)
 
 
 def peers_of_tcp_listener(address: str, port: str) -> int:

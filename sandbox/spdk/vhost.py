@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.spdk.bdevs import NO_SUCH_DEVICE_PARAM, Bdev, BdevRegistry, Opening
 from sandbox.spdk.dispatch import INTERNAL_ERROR, INVALID_ARGUMENT, INVALID_PARAMS, Json, MethodTable, Params, RpcError
-from sandbox.spdk.sockets import peers_of_unix_listener
+from sandbox.spdk.sockets import peers_of_unix_listeners
 from sandbox.spdk.storage_daemon import StorageDaemon
 
 _MISSING_ON_GET = RpcError.from_errno(errno.ENODEV, INTERNAL_ERROR)
@@ -86,14 +86,16 @@ class VhostRpc:
         if params.name is not None and params.name not in self._controllers:
             raise _MISSING_ON_GET
         names = list(self._controllers) if params.name is None else [params.name]
-        return [self._describe(self._controllers[name]) for name in names]
+        peers = peers_of_unix_listeners(self._daemon.pid)
+        return [self._describe(self._controllers[name], peers) for name in names]
 
     async def delete(self, params: Delete) -> Json:
         """Answers only once nobody is connected, and deletes then even if whoever asked has gone."""
         controller = self._controllers.get(params.ctrlr)
         if controller is None:
             raise NO_SUCH_DEVICE_PARAM
-        while peers_of_unix_listener(controller.socket):  # noqa: ASYNC110  (what changes is in the kernel)
+        # What changes is in the kernel.
+        while peers_of_unix_listeners(self._daemon.pid)[str(controller.socket)]:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_AGAIN_S)
         if self._controllers.pop(params.ctrlr, None) is None:
             raise NO_SUCH_DEVICE_PARAM
@@ -141,7 +143,7 @@ class VhostRpc:
             bdev.close(controller.opening)
         await bdev.release_node()
 
-    def _describe(self, controller: Controller) -> Json:
+    def _describe(self, controller: Controller, peers: Mapping[str, int]) -> Json:
         sessions = [
             {
                 "vid": number,
@@ -151,7 +153,7 @@ class VhostRpc:
                 "max_queues": 1,
                 "inflight_task_cnt": 0,
             }
-            for number in range(peers_of_unix_listener(controller.socket))
+            for number in range(peers.get(str(controller.socket), 0))
         ]
         return {
             "ctrlr": controller.name,
