@@ -95,13 +95,20 @@ class PowerStateKind(ObjectKind[PowerState]):
             return True
         if self._generations.get(_key(obj)) != obj.metadata.generation:
             return True
-        return obj.status.at_provider.state == "On" and self._disks_are_let_go(obj)
+        return self._disks_say_otherwise(obj)
 
-    def _disks_are_let_go(self, obj: PowerState) -> bool:
-        """Whether the server has closed a disk that it had open, as it does when its power goes."""
+    def _disks_say_otherwise(self, obj: PowerState) -> bool:
+        """Whether the server has closed a disk though it is on, or opened one though it is off."""
         machine = {LABEL_MACHINE_UID: obj.metadata.controller_uid or ""}
         devices = self._cache.list(EMULATEDDISK, None, machine)
-        return any(device.get("status", {}).get("sessions") == 0 for device in devices)
+        sessions = [device.get("status", {}).get("sessions") for device in devices]
+        match obj.status.at_provider.state:
+            case "On":
+                return 0 in sessions
+            case "Off":
+                return any(sessions)
+            case _:
+                return False
 
     def _boot_disk_is_shown(self, hold: Hold) -> bool:
         devices = self._cache.list(EMULATEDDISK, None, {LABEL_MACHINE_UID: hold.machine.uid})

@@ -249,6 +249,8 @@ def _agents_report(device: Json, power: PowerReading) -> Json:
     if "nicSlot" in device["spec"]:
         state = "Reachable" if power is PowerReading.ON else "Unreachable"
         status["reachability"] = {"state": state, "since": "2026-01-01T10:00:00Z"}
+    else:
+        status["sessions"] = 1 if power is PowerReading.ON else 0
     return status
 
 

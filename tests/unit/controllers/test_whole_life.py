@@ -81,6 +81,30 @@ def free(plane: ControlPlane) -> bool:
     return server["spec"].get("claimRef") is None
 
 
+@pytest.mark.parametrize(
+    ("strategy", "by_hand", "rests", "told"),
+    [
+        ("Always", PowerReading.OFF, PowerReading.ON, "Running"),
+        ("Halted", PowerReading.ON, PowerReading.OFF, "Stopped"),
+    ],
+)
+async def test_the_power_is_read_at_once_when_the_disks_tell_that_somebody_switched_it(
+    strategy: str, by_hand: PowerReading, rests: PowerReading, told: str
+) -> None:
+    plane = await running()
+    machine = plane.machine()
+    assert machine is not None
+    plane.cluster.have(BAREMETALMACHINE, machine | {"spec": machine["spec"] | {"runStrategy": strategy}})
+    await plane.settle()
+    commands = len(plane.bmc.commands)
+    plane.bmc.power = by_hand
+    # A reading of before is reused for as long as nobody says otherwise, and all of this takes no time.
+    await plane.settle()
+    assert plane.bmc.power is rests
+    assert len(plane.bmc.commands) > commands
+    assert status(plane)["printableStatus"] == told
+
+
 async def test_a_claim_becomes_a_machine_that_runs() -> None:
     plane = await running()
     assert status(plane)["printableStatus"] == "Running"
