@@ -38,6 +38,9 @@ def main() -> None:
         if error.next_step:
             typer.echo(f"       {error.next_step}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        typer.echo(f"error: Reading or writing {error.filename or 'the output'}: {error.strerror}", err=True)
+        sys.exit(BmctlError.exit_code)
 
 
 if __name__ == "__main__":

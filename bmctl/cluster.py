@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bmctl.errors import BmctlError, ForbiddenError, NotFoundError, UnreachableError
+from bmctl.errors import BmctlError, ForbiddenError, NotFoundError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
     from provider.api.registry import ResourceType
@@ -33,15 +33,19 @@ class Cluster:
     def __init__(self, options: ClusterOptions) -> None:
         # Imported here: the Kubernetes client costs more start-up time than all of bmctl.
         from kubernetes import config
-        from kubernetes.config.config_exception import ConfigException
 
         try:
             self._api = config.new_client_from_config(config_file=options.kubeconfig, context=options.context)
             _, active = config.list_kube_config_contexts(config_file=options.kubeconfig)
-        except ConfigException as error:
+        except Exception as error:
+            # The client takes a file for what it should be: one that is no YAML, or another document, a directory or
+            # an address that is none fails wherever it happens to stumble.
+            cause = " ".join(str(error).split()) or type(error).__name__
+            if isinstance(error, (TypeError, AttributeError)):
+                cause = f"it holds something else ({cause})"
             raise BmctlError(
                 "Reading the kubeconfig",
-                str(error),
+                cause,
                 "Name a kubeconfig with --kubeconfig or KUBECONFIG, and a context in it with --context.",
             ) from error
         context = active if options.context is None else self._context(options)
@@ -60,8 +64,8 @@ class Cluster:
         return str(self._api.configuration.host)
 
     def get(self, resource: "ResourceType", name: str, namespace: str | None = None) -> Json:
-        """One object. Raises ``NotFoundError``."""
-        return self.read(resource.path(namespace, name), f"Getting {resource.kind} {_named(namespace, name)}")
+        """One object. Raises ``NotFoundError``, ``UsageError``."""
+        return self.read(_path(resource, namespace, name), f"Getting {resource.kind} {_named(namespace, name)}")
 
     def list(
         self, resource: "ResourceType", namespace: str | None = None, *, labels: Mapping[str, str] | None = None
@@ -69,7 +73,7 @@ class Cluster:
         """Objects of a namespace, or of all namespaces where ``namespace`` is None."""
         where = f"in namespace {namespace}" if namespace else "in all namespaces"
         query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())} if labels else {}
-        answer = self.read(resource.path(namespace), f"Listing {resource.plural} {where}", query)
+        answer = self.read(_path(resource, namespace), f"Listing {resource.plural} {where}", query)
         # A list's items carry neither apiVersion nor kind.
         return [{"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in answer["items"]]
 
@@ -100,6 +104,13 @@ class Cluster:
         return document
 
 
+def _path(resource: "ResourceType", namespace: str | None, name: str | None = None) -> str:
+    try:
+        return resource.path(namespace, name)
+    except ValueError as error:
+        raise UsageError("Reading the arguments", str(error)) from error
+
+
 def _named(namespace: str | None, name: str) -> str:
     return f"{namespace}/{name}" if namespace else name
 
@@ -111,6 +122,8 @@ def _refused(attempt: str, status: int, body: bytes) -> BmctlError:
         message = f"HTTP {status}"
     if status == 404:
         return NotFoundError(attempt, message, "Check the name and the namespace (-n); `bmctl get -A` lists them all.")
-    if status in (401, 403):
+    if status == 401:
+        return ForbiddenError(attempt, message, "Renew the credentials in the kubeconfig, or name another --context.")
+    if status == 403:
         return ForbiddenError(attempt, message, "Ask an administrator for the right, or name another --context.")
     return BmctlError(attempt, message, "Try again; if it stays, look at the API server's log.")

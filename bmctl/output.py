@@ -17,9 +17,17 @@ class OutputFormat(StrEnum):
     NAME = "name"
 
 
-def document(data: Any, form: OutputFormat) -> str:
+class DetailFormat(StrEnum):
+    """Values of ``-o`` of verbs that tell of one thing, for people or for programs."""
+
+    TEXT = "text"
+    JSON = "json"
+    YAML = "yaml"
+
+
+def document(data: Any, form: OutputFormat | DetailFormat) -> str:
     """``data`` as JSON or YAML text."""
-    if form is OutputFormat.YAML:
+    if form in (OutputFormat.YAML, DetailFormat.YAML):
         import yaml
 
         return str(yaml.safe_dump(data, sort_keys=False)).rstrip()

@@ -47,14 +47,15 @@ def read(directory: Path, trace_id: str) -> list[Span]:
 
 def _spans_of(path: Path) -> Iterator[Span]:
     # The oldest files are removed by those who write; one that is gone by now told of another time.
-    with suppress(FileNotFoundError), path.open(encoding="utf-8") as lines:
+    with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             try:
-                request = json.loads(line)
-            except ValueError:
-                # The last line of a process that was killed may be cut; its journal completes it at the next start.
+                spans = list(parse(json.loads(line)))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                # The last line of a process that was killed may be cut; its journal completes it at the next start. And
+                # a directory may hold lines of others, which are no export requests.
                 continue
-            yield from parse(request)
+            yield from spans
 
 
 def parse(request: dict[str, Any]) -> Iterator[Span]:

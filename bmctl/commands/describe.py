@@ -5,8 +5,8 @@ from typing import Any
 
 import typer
 
-from bmctl.commands.options import Context, Kubeconfig, MachineName, Namespace, Output, connect
-from bmctl.output import OutputFormat, age, document, timestamp
+from bmctl.commands.options import Context, Detail, Kubeconfig, MachineName, Namespace, connect
+from bmctl.output import DetailFormat, age, document, timestamp
 from bmctl.tree import Child, blocking, children, condition
 
 Json = dict[str, Any]
@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 def describe(
     name: MachineName,
-    output: Output = OutputFormat.TABLE,
+    output: Detail = DetailFormat.TEXT,
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
@@ -35,7 +35,7 @@ def describe(
         for resource in (SERVERCLAIM, VOLUME, VIRTUALNIC, VIRTUALDISK, POWERSTATE)
         for obj in cluster.list(resource, cluster.namespace, labels={"crossplane.io/composite": name})
     ]
-    if output in (OutputFormat.JSON, OutputFormat.YAML):
+    if output in (DetailFormat.JSON, DetailFormat.YAML):
         typer.echo(document({"apiVersion": "v1", "kind": "List", "items": [machine, *objects]}, output))
         return
     typer.echo("\n".join(render(machine, children(machine["metadata"]["uid"], objects))))

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from bmctl.commands.options import Context, Kubeconfig, Namespace, Output, complete_machine, connect
+from bmctl.errors import UsageError
 from bmctl.output import OutputFormat, age, document, table, timestamp
 from bmctl.tree import condition
 
@@ -33,12 +34,15 @@ def get(
     """
     from provider.api.registry import BAREMETALMACHINE
 
+    if name is not None and all_namespaces:
+        cause = "a machine cannot be got by name across all namespaces"
+        raise UsageError("Reading the arguments", cause, f"Write `bmctl get {name} -n NAMESPACE`.")
     cluster = connect(kubeconfig, context, namespace)
     if name is not None:
         machines = [cluster.get(BAREMETALMACHINE, name, cluster.namespace)]
     else:
         machines = cluster.list(BAREMETALMACHINE, None if all_namespaces else cluster.namespace)
-    if not machines and output in (OutputFormat.TABLE, OutputFormat.WIDE):
+    if not machines and output in (OutputFormat.TABLE, OutputFormat.WIDE, OutputFormat.NAME):
         typer.echo("No machines found" + ("." if all_namespaces else f" in namespace {cluster.namespace}."), err=True)
         return
     typer.echo(render(machines, output, single=name is not None, all_namespaces=all_namespaces))

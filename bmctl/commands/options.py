@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from bmctl.cluster import Cluster, ClusterOptions
-from bmctl.output import OutputFormat
+from bmctl.output import DetailFormat, OutputFormat
 
 Kubeconfig = Annotated[
     str | None, typer.Option("--kubeconfig", help="Path to the kubeconfig.", envvar="KUBECONFIG", show_envvar=True)
@@ -15,6 +15,7 @@ Namespace = Annotated[
     str | None, typer.Option("--namespace", "-n", help="Namespace; that of the context if not given.")
 ]
 Output = Annotated[OutputFormat, typer.Option("--output", "-o", help="Output format.")]
+Detail = Annotated[DetailFormat, typer.Option("--output", "-o", help="Output format.")]
 
 
 def connect(kubeconfig: str | None, context: str | None, namespace: str | None) -> Cluster:

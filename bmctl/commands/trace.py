@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from bmctl import spans as span_files
-from bmctl.commands.options import Context, Kubeconfig, MachineName, Namespace, Output, connect
+from bmctl.commands.options import Context, Detail, Kubeconfig, MachineName, Namespace, connect
 from bmctl.errors import BmctlError
-from bmctl.output import OutputFormat, document
+from bmctl.output import DetailFormat, document
 from bmctl.waterfall import render
 
 _WIDTH_IN_A_PIPE = 140
@@ -33,7 +33,7 @@ def trace(
     depth: Annotated[
         int | None, typer.Option("--depth", min=0, help="Fold spans nested deeper than this; (+N) counts them.")
     ] = None,
-    output: Output = OutputFormat.TABLE,
+    output: Detail = DetailFormat.TEXT,
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
@@ -65,7 +65,7 @@ def trace(
             "Check that provider and agent run with --trace-dir set to this directory.",
         )
     shown = spans if all_spans else until_answered(spans)
-    if output in (OutputFormat.JSON, OutputFormat.YAML):
+    if output in (DetailFormat.JSON, DetailFormat.YAML):
         typer.echo(document([dataclasses.asdict(span) for span in shown], output))
         return
     width = shutil.get_terminal_size((_WIDTH_IN_A_PIPE, 0)).columns

@@ -5,14 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from bmctl.commands.options import Context, Kubeconfig, Output, connect
+from bmctl.commands.options import Context, Detail, Kubeconfig, connect
 from bmctl.errors import BmctlError
-from bmctl.output import OutputFormat, document, table
+from bmctl.output import DetailFormat, document, table
 
 
 def version(
     client_only: Annotated[bool, typer.Option("--client", help="Only the version of bmctl.")] = False,
-    output: Output = OutputFormat.TABLE,
+    output: Detail = DetailFormat.TEXT,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
@@ -30,7 +30,7 @@ def version(
             versions |= _of_cluster(kubeconfig, context)
         except BmctlError as error:
             problem = error
-    if output in (OutputFormat.JSON, OutputFormat.YAML):
+    if output in (DetailFormat.JSON, DetailFormat.YAML):
         typer.echo(document(versions, output))
     else:
         typer.echo(render(versions))

@@ -36,6 +36,16 @@ def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str
     )
 
 
+def kubeconfig_of_nobody(directory: Path) -> Path:
+    """It reads well, and no API server is where it says."""
+    cluster = {"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}
+    context = {"name": "x", "context": {"cluster": "c", "user": "u"}}
+    document = {"clusters": [cluster], "contexts": [context], "users": [{"name": "u", "user": {}}]}
+    path = directory / "kubeconfig"
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": "x", **document}))
+    return path
+
+
 def test_the_table_reads_like_kubectls() -> None:
     header, row = render([MACHINE], OutputFormat.TABLE, single=False, all_namespaces=True).splitlines()
     assert header.split() == ["NAMESPACE", "NAME", "STATUS", "SERVER", "IP", "SYNCED", "READY", "AGE"]
@@ -74,13 +84,55 @@ def test_a_missing_kubeconfig_is_one_clear_line(tmp_path: Path) -> None:
     assert "--kubeconfig" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"a: [", b"hello", b"[1]", b"\x80\x81", b"", b"clusters: {}"],
+    ids=["no YAML", "a word", "a list", "no text", "empty", "no list of clusters"],
+)
+def test_a_file_that_is_no_kubeconfig_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "kubeconfig"
+    file.write_bytes(content)
+    done = run("get", "--kubeconfig", str(file))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: Reading the kubeconfig:")
+    assert "Traceback" not in done.stderr
+
+
+def test_output_that_cannot_be_written_is_one_clear_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "bmctl", "version", "--client"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "error: Reading or writing the output: No space left on device"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["get", "../secrets/x"], "'../secrets/x' cannot be the name of an object"),
+        (["get", ""], "'' cannot be the name of an object"),
+        (["get", "-n", "a/b"], "'a/b' cannot be the name of an object"),
+        (["get", "bm-01", "-A"], "a machine cannot be got by name across all namespaces"),
+    ],
+)
+def test_what_is_no_name_is_wrong_usage_and_asks_nobody(tmp_path: Path, arguments: list[str], complaint: str) -> None:
+    done = run(*arguments, "--kubeconfig", str(kubeconfig_of_nobody(tmp_path)))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: Reading the arguments: {complaint}")
+
+
+def test_an_output_format_that_a_verb_does_not_have_is_refused() -> None:
+    assert run("version", "--client", "-o", "name").returncode == 2
+
+
 def test_an_unreachable_server_has_its_own_exit_code(tmp_path: Path) -> None:
-    kubeconfig = tmp_path / "kubeconfig"
-    cluster = {"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}
-    context = {"name": "x", "context": {"cluster": "c", "user": "u"}}
-    document = {"clusters": [cluster], "contexts": [context], "users": [{"name": "u", "user": {}}]}
-    kubeconfig.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": "x", **document}))
-    done = run("get", "--kubeconfig", str(kubeconfig))
+    done = run("get", "--kubeconfig", str(kubeconfig_of_nobody(tmp_path)))
     assert done.returncode == 5
     assert "Traceback" not in done.stderr
     assert "http://127.0.0.1:1 did not answer" in done.stderr

@@ -85,6 +85,13 @@ def test_a_line_cut_by_a_kill_is_passed_over(tmp_path: Path) -> None:
     assert len(spans.read(tmp_path, TRACE)) == 1
 
 
+@pytest.mark.parametrize("line", ["[1]", '{"resourceSpans": "x"}', json.dumps(exported("1"))])
+def test_a_line_that_is_no_export_request_is_passed_over(tmp_path: Path, line: str) -> None:
+    nameless = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [{}]}]}]})
+    (tmp_path / "lvol-1.jsonl").write_text("\n".join([line, nameless, exported("0000000000000001")]) + "\n")
+    assert [each.span_id for each in spans.read(tmp_path, TRACE)] == ["0000000000000001"]
+
+
 def test_an_error_status_carries_its_message(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(exported("0000000000000001", status={"code": 2, "message": "refused"}) + "\n")
     assert spans.read(tmp_path, TRACE)[0].error == "refused"
