@@ -59,6 +59,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--function",
+        type=_pair,
         action="append",
         metavar="NAME=HOST:PORT",
         help=f"where a composition function listens; may be repeated ({DEFAULT_FUNCTION})",
@@ -67,7 +68,12 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--function-tls-dir", type=Path, help="directory with tls.crt, tls.key, ca.crt for functions (plain without)"
     )
     parser.add_argument(
-        "--csi", action="append", default=[], metavar="NAME=ENDPOINT", help="a CSI driver to serve; may be repeated"
+        "--csi",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="NAME=ENDPOINT",
+        help="a CSI driver to serve; may be repeated",
     )
     parser.add_argument(
         "--csi-tls-dir",
@@ -149,7 +155,7 @@ async def _lead(lease: LeaderLease, stop: asyncio.Event, resources: AsyncExitSta
 async def _controllers(args: argparse.Namespace, runtime: Runtime, resources: AsyncExitStack) -> list[Controller]:
     bmcs = BMCSessions()
     resources.push_async_callback(bmcs.close)
-    drivers = {name: _driver(name, endpoint, args.csi_tls_dir, runtime) for name, endpoint in map(_pair, args.csi)}
+    drivers = {name: _driver(name, endpoint, args.csi_tls_dir, runtime) for name, endpoint in args.csi}
     for driver in drivers.values():
         resources.push_async_callback(driver.close)
     assembled = [
@@ -160,7 +166,7 @@ async def _controllers(args: argparse.Namespace, runtime: Runtime, resources: As
         await refuse_foreign_kind(runtime.client)
         endpoints = {
             name: FunctionEndpoint(address, args.function_tls_dir)
-            for name, address in map(_pair, args.function or [DEFAULT_FUNCTION])
+            for name, address in args.function or [_pair(DEFAULT_FUNCTION)]
         }
         functions = FunctionRunner(endpoints)
         resources.push_async_callback(functions.close)
@@ -179,7 +185,7 @@ def _driver(name: str, endpoint: str, tls_dir: Path | None, runtime: Runtime) ->
 def _pair(argument: str) -> tuple[str, str]:
     name, separator, value = argument.partition("=")
     if not separator or not name or not value:
-        raise SystemExit(f"provider: {argument!r} is not NAME=VALUE")
+        raise argparse.ArgumentTypeError(f"{argument!r} is not NAME=VALUE")
     return name, value
 
 

@@ -74,9 +74,9 @@ def _add_shape(parser: argparse.ArgumentParser) -> None:
 
 
 def _number_of_servers(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isdecimal() else 0
     if not 1 <= number <= MOST_SERVERS:
-        raise argparse.ArgumentTypeError(f"{number} is not between 1 and {MOST_SERVERS}")
+        raise argparse.ArgumentTypeError(f"{text} is not a number between 1 and {MOST_SERVERS}")
     return number
 
 
@@ -120,8 +120,16 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _exec(arguments: argparse.Namespace) -> int:
     from sandbox.cloud import Cloud
+    from sandbox.errors import SandboxError
 
-    command = Cloud(arguments.dir).tenant_command(arguments.command)
+    cloud = Cloud(arguments.dir)
+    if not cloud.servers:
+        raise SandboxError(
+            f"Running {arguments.command[0]} in the sandbox of {cloud.layout.directory}",
+            cause="it is not up",
+            next_step="Bring it up first: `python -m sandbox up`.",
+        )
+    command = cloud.tenant_command(arguments.command)
     os.execvp(command[0], command)  # noqa: S606 - the command is the user's own
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from provider.function.server import serve_on
 
 _GRACE_S = 5.0
+_LAST_PORT = 65535
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -19,10 +20,23 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description="The composition function function-metalplane: a BareMetalMachine in, managed resources out.",
         epilog="Environment: TLS_SERVER_CERTS_DIR, a directory with tls.crt, tls.key and ca.crt (as Crossplane sets).",
     )
-    parser.add_argument("--address", default="0.0.0.0:9443", help="where to listen (default: %(default)s)")
+    parser.add_argument(
+        "--address",
+        type=_address,
+        default="0.0.0.0:9443",
+        metavar="HOST:PORT",
+        help="where to listen (default: %(default)s)",
+    )
     parser.add_argument("--insecure", action="store_true", help="plain text, without certificates")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     return parser.parse_args(argv)
+
+
+def _address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is not HOST:PORT, such as 127.0.0.1:9443")
+    return text
 
 
 async def serve(args: argparse.Namespace) -> None:
@@ -32,7 +46,10 @@ async def serve(args: argparse.Namespace) -> None:
         raise SystemExit(
             "function: set TLS_SERVER_CERTS_DIR to a directory with tls.crt, tls.key, ca.crt, or --insecure"
         )
-    server = serve_on(args.address, None if args.insecure or not directory else Path(directory))
+    try:
+        server = serve_on(args.address, None if args.insecure or not directory else Path(directory))
+    except (OSError, RuntimeError) as error:
+        raise SystemExit(f"function: cannot serve on {args.address}: {error}") from error
     await server.start()
     logging.getLogger(__name__).info("listening on %s", args.address)
     try:

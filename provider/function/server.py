@@ -34,8 +34,12 @@ class FunctionRunner(fnv1_grpc.FunctionRunnerServiceServicer):
 
 
 def serve_on(address: str, tls_dir: Path | None) -> grpc.aio.Server:
-    """A server at ``address``, not yet started. ``tls_dir`` holds tls.crt, tls.key and ca.crt; None: plain text."""
-    server = grpc.aio.server()
+    """A server at ``address``, not yet started. ``tls_dir`` holds tls.crt, tls.key and ca.crt; None: plain text.
+
+    Raises ``OSError`` for certificates that cannot be read, ``RuntimeError`` for an address that cannot be had.
+    """
+    # By default gRPC shares a port with whoever serves there already, and each gets a part of the calls.
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     fnv1_grpc.add_FunctionRunnerServiceServicer_to_server(FunctionRunner(), server)  # type: ignore[no-untyped-call]
     if tls_dir is None:
         server.add_insecure_port(address)

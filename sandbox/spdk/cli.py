@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,11 +59,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> int:
     """As `main`, from parsed arguments."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    return asyncio.run(_serve(args))
+    try:
+        args.dir.mkdir(parents=True, exist_ok=True)
+        listener = _listen(args.socket)
+    except OSError as error:
+        print(f"spdk: cannot serve {args.socket} with files in {args.dir}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    return asyncio.run(_serve(args, listener))
 
 
-async def _serve(args: argparse.Namespace) -> int:
-    args.dir.mkdir(parents=True, exist_ok=True)
+async def _serve(args: argparse.Namespace, listener: socket.socket) -> int:
     vhost_dir = (args.vhost_dir or args.socket.parent).absolute()
     vhost_dir.mkdir(parents=True, exist_ok=True)
     stop = asyncio.Event()
@@ -76,7 +83,7 @@ async def _serve(args: argparse.Namespace) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     daemon = await StorageDaemon.start(args.qemu_storage_daemon, on_death)
     server = RpcServer(
-        _listen(args.socket),
+        listener,
         methods(daemon, vhost_dir),
         poll_interval_s=0.0 if args.fast else POLL_INTERVAL_S,
         request_log=RequestLog(args.request_log),
@@ -110,7 +117,11 @@ def methods(daemon: StorageDaemon, vhost_dir: Path) -> MethodTable:
 
 
 def _listen(path: Path) -> socket.socket:
+    """Listen on the path; a socket that a target left behind is replaced, that of one that lives is not."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as somebody:
+        if somebody.connect_ex(str(path)) == 0:
+            raise OSError(errno.EADDRINUSE, "another target listens on that socket; name another one")
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
