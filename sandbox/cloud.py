@@ -8,7 +8,9 @@ Coming up is idempotent: what runs by the right command line is left alone. A sa
 after a reboot it begins anew.
 """
 
+import fcntl
 import json
+import os
 import secrets
 import shutil
 import time
@@ -87,6 +89,10 @@ class Cloud:
 
     def up(self) -> None:
         """Have everything running and ready; raises ``SandboxError`` with the first thing that would not."""
+        with self._alone():
+            self._up()
+
+    def _up(self) -> None:
         self._began = time.monotonic()
         programs = binaries.find_or_build()
         chosen = self._state()
@@ -126,6 +132,17 @@ class Cloud:
     def tenant_command(self, command: Sequence[str]) -> list[str]:
         """``command`` as it is run where a tenant's client sits."""
         return ["nsenter", f"--net=/run/netns/{self.layout.tenant_namespace}", "--", *command]
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One at a time: two that make keys for the same cloud would each keep a half. The lock leaves no file."""
+        self.layout.directory.mkdir(parents=True, exist_ok=True)
+        directory = os.open(self.layout.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(directory)
 
     def _state(self) -> state.State:
         chosen = state.read(self.layout.state)
