@@ -76,7 +76,8 @@ def _plan_create(world: World, seen: VolumeObservation) -> VolumePlan:
         )
         return refused(Reason.RECONCILE_ERROR, message, before)
     if world.storage_class is None:
-        message = "no storage class: name one in storageClassName, or make ClusterProviderConfig default"
+        config = world.volume.spec.provider_config_ref.name
+        message = f"no storage class: name one in storageClassName, or make ClusterProviderConfig {config}"
         return refused(Reason.RECONCILE_ERROR, message, seen)
     parameters = world.volume.spec.for_provider
     if parameters.image is not None and world.digest is None:
