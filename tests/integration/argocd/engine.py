@@ -98,7 +98,7 @@ class Engine:
 
     def _repo_server(self) -> ProcessSpec:
         program = str(self._programs / "argocd-repo-server")
-        flags = ("--disable-tls", "--client-ca-path=", f"--redis={_REDIS}", "--loglevel=warn")
+        flags = ("--disable-tls", "--client-ca-path=", f"--redis={_REDIS}")
         return self._inside("argocd-repo-server", (program, *flags))
 
     def _controller(self) -> ProcessSpec:
@@ -109,7 +109,6 @@ class Engine:
             "--repo-server-plaintext",
             f"--redis={_REDIS}",
             "--persist-resource-health",
-            "--loglevel=warn",
         )
         return self._inside("argocd-application-controller", (program, *flags))
 

@@ -14,12 +14,14 @@ MACHINES = "machines"
 
 
 class Repository:
-    """Each machine is a file of its own."""
+    """Each machine is a file of its own. It begins with a commit that has none."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         (directory / MACHINES).mkdir(parents=True)
+        (directory / MACHINES / ".gitkeep").touch()
         self._git("init", "--quiet", "--initial-branch=main")
+        self.commit({})
 
     @property
     def url(self) -> str:
@@ -34,7 +36,7 @@ class Repository:
             else:
                 path.write_text(yaml.safe_dump(obj))
         self._git("add", "--all")
-        self._git("commit", "--quiet", f"--message={', '.join(changes)}")
+        self._git("commit", "--quiet", f"--message=machines: {', '.join(changes)}")
         return self._git("rev-parse", "HEAD").strip()
 
     def _git(self, *arguments: str) -> str:

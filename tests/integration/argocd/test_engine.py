@@ -60,7 +60,7 @@ def wanted(namespace: str, image: str) -> Json:
     spec = {
         "serverSelector": {"matchLabels": {"rack": namespace}},
         "disks": [{"name": "root", "boot": True, "image": image, "size": "1Gi"}, {"name": "data", "size": "2Gi"}],
-        "networkInterfaces": [{"name": "eth0", "network": "green", "mac": "02:00:00:00:00:0A"}],
+        "networkInterfaces": [{"name": "eth0", "network": f"network-of-{namespace}", "mac": "02:00:00:00:00:0A"}],
     }
     return manifest(BAREMETALMACHINE, "bm", None, spec)
 
@@ -70,9 +70,9 @@ def rack(apiserver: ApiServer, rest: Rest, namespace: str) -> Iterator[Rack]:
     """A server that fits, and the network that the machine wants to join."""
     rack = Rack(apiserver, rest, namespace, [namespace])
     network = {"vlan": 310, "subnet": "10.41.0.0/24", "allowedNamespaces": [namespace]}
-    rest.create(NETWORK, manifest(NETWORK, "green", None, network))
+    rest.create(NETWORK, manifest(NETWORK, f"network-of-{namespace}", None, network))
     yield rack
-    rest.ask("DELETE", NETWORK.path(None, "green"))
+    rest.ask("DELETE", NETWORK.path(None, f"network-of-{namespace}"))
     rack.take_away()
 
 
