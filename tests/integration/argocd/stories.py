@@ -41,6 +41,24 @@ _MODELS: Mapping[ResourceType, Any] = {kind.resource: kind.model for kind in KIN
 _NOBODY_ANSWERS = "the BMC at 192.0.2.1 does not answer"
 _LOST = "the agent of DPU dpu-1 has not been heard of since 10:00"
 
+_RENDERED_HEALTH: Mapping[str, tuple[Health, str]] = {
+    "one-disk": ("Progressing", "claim is being made"),
+    "volume-being-cloned": ("Progressing", "Volume volume-root: PersistentVolumeClaim"),
+    "started-and-silent": ("Progressing", "has not answered yet"),
+    "running": ("Healthy", ""),
+    "disk-grown": ("Progressing", "Volume volume-root is being changed"),
+    "paused-child": ("Healthy", ""),
+    "halted": ("Suspended", "Powered off"),
+    "manual-and-off": ("Suspended", "Powered off"),
+    "agent-lost": ("Unknown", "the agent of DPU dpu-1 has not renewed its Lease"),
+    "image-deleted-while-running": ("Healthy", ""),
+    "image-missing": ("Degraded", "there is no MachineImage tomorrow"),
+    "disk-added-without-its-image": ("Degraded", "there is no MachineImage tomorrow"),
+    "failing-child": ("Degraded", "Volume volume-root: driver lvol.csi.metalplane.io"),
+    "no-fitting-server": ("Degraded", "none of 3 servers fits"),
+    "deleting": ("Progressing", "Pending deletion"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Story:
@@ -58,11 +76,9 @@ def stories() -> Sequence[Story]:
 
 
 def _machines() -> Iterator[Story]:
-    running, halted = _rendered("image-deleted-while-running"), _rendered("halted")
-    yield Story("a machine that runs", running, "Healthy")
-    yield Story("a machine that was halted", halted, "Suspended", "Powered off")
-    yield Story("a machine that is being made", _rendered("one-disk"), "Progressing", "claim is being made")
-    yield Story("a machine without its image", _rendered("image-missing"), "Degraded", "no MachineImage tomorrow")
+    for story, (health, says) in _RENDERED_HEALTH.items():
+        yield Story(f"the rendered machine {story}", _rendered(story), health, says)
+    running = _rendered("running")
     yield Story("a machine that nobody has looked at", _without_status(running), "Progressing", "Not looked at yet")
     yield Story("a machine that was changed just now", _changed(running), "Progressing", "Not looked at yet")
     yield Story("a machine that is paused", _paused(_told(running, engine.paused(running, NOW))), "Suspended", "Paused")
@@ -73,18 +89,6 @@ def _machines() -> Iterator[Story]:
     yield Story("a machine whose child is refused", refused, "Degraded", "exceeded quota: pvcs")
     mended = _changed(refused)
     yield Story("a machine whose child was refused before it was changed", mended, "Progressing", "Not looked at yet")
-    yield Story(
-        "a machine that goes",
-        _deleted(running, engine.deleting(running, ["volume-root"], NOW)),
-        "Progressing",
-        "Pending",
-    )
-    lost = _progress(running, "Unknown", "True", Reason.AGENT_LOST, _LOST)
-    yield Story("a machine whose DPU's agent is lost", lost, "Unknown", _LOST)
-    unfit = _progress(running, "Unschedulable", "False", Reason.NO_FITTING_SERVER, "no server fits")
-    yield Story("a machine that no server fits", unfit, "Degraded", "no server fits")
-    silent = _progress(running, "Starting", "True", Reason.WAITING_FOR_ANSWER, "has not answered yet")
-    yield Story("a machine that has not answered yet", silent, "Progressing", "has not answered yet")
 
 
 def _managed_resources() -> Iterator[Story]:
@@ -171,17 +175,9 @@ def _seen(device: Json, answer: Literal["True", "False", "Unknown"], reason: Rea
     return device | {"status": {"observedGeneration": 1, "conditions": [ready.to_json()]}}
 
 
-def _told(machine: Json, *conditions: Condition) -> Json:
+def _told(machine: Json, said: Condition) -> Json:
     """The machine after the engine has said this, and nothing else anew."""
-    return machine | {"status": engine.compose(machine, machine["status"], conditions)}
-
-
-def _progress(machine: Json, word: str, answer: Literal["True", "False"], reason: Reason, message: str) -> Json:
-    """The machine on its way, as the function words it, or stuck there."""
-    progressing = engine.condition(machine, "Progressing", answer, reason, NOW, message)
-    ready = engine.condition(machine, "Ready", "False", Reason.CREATING, NOW, "Unready resources: claim")
-    told = _told(machine, progressing, ready)
-    return told | {"status": told["status"] | {"printableStatus": word}}
+    return machine | {"status": engine.compose(machine, machine["status"], [said])}
 
 
 def _without_status(obj: Json) -> Json:
@@ -205,7 +201,7 @@ def _paused(obj: Json) -> Json:
     return paused
 
 
-def _deleted(obj: Json, *conditions: Condition) -> Json:
-    deleted = copy.deepcopy(_told(obj, *conditions) if conditions else obj)
+def _deleted(obj: Json) -> Json:
+    deleted = copy.deepcopy(obj)
     deleted["metadata"]["deletionTimestamp"] = "2026-01-01T10:02:00Z"
     return deleted
