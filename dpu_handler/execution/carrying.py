@@ -17,6 +17,7 @@ from dpu_handler.planning.steps import (
     PlugDisk,
     PlugNIC,
     RemovePort,
+    ResetNvme,
     Step,
     Unplug,
 )
@@ -44,13 +45,15 @@ async def _do(dpu: Dpu, step: Step) -> None:
 
 
 async def _target(
-    dpu: Dpu, step: AttachNvme | DetachNvme | OpenFile | CloseFile | CreateController | DeleteController
+    dpu: Dpu, step: AttachNvme | DetachNvme | ResetNvme | OpenFile | CloseFile | CreateController | DeleteController
 ) -> None:
     match step:
         case AttachNvme(params=params):
             await dpu.spdk.attach_nvme(params)
         case DetachNvme(controller=name):
-            await dpu.spdk.call("bdev_nvme_detach_controller", {"name": name})
+            await dpu.spdk.detach_nvme(name)
+        case ResetNvme(controller=name):
+            await dpu.spdk.reset_nvme(name)
         case OpenFile(bdev=name, path=path):
             opened = {"name": name, "filename": path, "block_size": BLOCK_SIZE_BYTES, "readonly": True}
             await dpu.spdk.call("bdev_aio_create", opened)

@@ -72,7 +72,9 @@ def _nvme(entry: Row) -> NvmeController:
 
 def _vhost(entry: Row) -> VhostController:
     block = entry.get("backend_specific", {}).get("block", {})
-    return VhostController(entry["ctrlr"], block.get("bdev"), len(entry.get("sessions", ())))
+    sessions = entry.get("sessions", ())
+    busy = any(session.get("inflight_task_cnt") for session in sessions)
+    return VhostController(entry["ctrlr"], block.get("bdev"), len(sessions), busy)
 
 
 def _functions(functions: Iterable[EmulatedFunction]) -> dict[int, Function]:

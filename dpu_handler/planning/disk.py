@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from dpu_handler.planning.observed import Bdev, Observed, VhostController
+from dpu_handler.planning.observed import Bdev, NvmeController, Observed, VhostController
 from dpu_handler.planning.steps import (
     AttachNvme,
     CloseFile,
@@ -13,6 +13,7 @@ from dpu_handler.planning.steps import (
     OpenFile,
     Plan,
     PlugDisk,
+    ResetNvme,
     Stage,
     Unplug,
 )
@@ -231,10 +232,8 @@ def _without(seen: Observed, controller: str) -> Observed:
 
 
 def _old_attach(disk: Disk, seen: Observed) -> bool:
-    if not isinstance(disk.backing, RemoteVolume):
-        return False
-    attached = seen.nvme.get(disk.backing.controller)
-    if attached is None:
+    attached = _attached(disk, seen)
+    if attached is None or not isinstance(disk.backing, RemoteVolume):
         return False
     return (attached.subnqn, attached.hostnqn) != (disk.backing.subnqn, disk.backing.hostnqn)
 
@@ -258,8 +257,20 @@ def _undo_below(disk: Disk, seen: Observed) -> Plan:
     backed = _let_go(disk, seen)
     # A target that waits for an unreachable storage node never answers the delete of a vhost controller: its queued
     # requests fail with the detach, and only then can the vhost controller go.
-    stages = (backed, served) if _is_stuck(disk, seen) else (served, backed)
+    stages = (_cut(disk, seen), backed, served) if _is_stuck(disk, seen) else (served, backed)
     return tuple(stage for stage in stages if stage)
+
+
+def _cut(disk: Disk, seen: Observed) -> Stage:
+    """A server that is gone, with requests under way: the storage node fell silent, or is just about to answer.
+
+    A silent one counts as connected for as long as TCP is patient, and a detach waits for it. SPDK's vhost gives the
+    requests 4 s before it lets their memory go, and may crash on a completion that comes later.
+    """
+    attached, served = _attached(disk, seen), seen.vhost.get(disk.controller)
+    if attached is None or not attached.connected or served is None or not served.busy or _hide(disk, seen):
+        return ()
+    return (ResetNvme(attached.name),)
 
 
 def _let_go(disk: Disk, seen: Observed) -> Stage:
@@ -273,5 +284,9 @@ def _let_go(disk: Disk, seen: Observed) -> Stage:
 
 
 def _is_stuck(disk: Disk, seen: Observed) -> bool:
-    attached = seen.nvme.get(disk.backing.controller) if isinstance(disk.backing, RemoteVolume) else None
-    return attached is not None and not attached.connected
+    attached = _attached(disk, seen)
+    return attached is not None and (not attached.connected or bool(_cut(disk, seen)))
+
+
+def _attached(disk: Disk, seen: Observed) -> NvmeController | None:
+    return seen.nvme.get(disk.backing.controller) if isinstance(disk.backing, RemoteVolume) else None

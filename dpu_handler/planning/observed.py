@@ -26,11 +26,15 @@ class NvmeController:
 
 @dataclass(frozen=True, slots=True)
 class VhostController:
-    """A disk as vhost-user-blk. ``bdev`` is None where what was behind it is gone; it never comes back by itself."""
+    """A disk as vhost-user-blk. ``bdev`` is None where what was behind it is gone; it never comes back by itself.
+
+    ``busy``: requests of a server were under way at this look. It changes from look to look and is no news by itself.
+    """
 
     name: str
     bdev: str | None
     sessions: int
+    busy: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

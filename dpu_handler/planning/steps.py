@@ -13,6 +13,13 @@ class DetachNvme:
 
 
 @dataclass(frozen=True, slots=True)
+class ResetNvme:
+    """Cut the connections of a remote volume, so that requests to a silent storage node come back."""
+
+    controller: str
+
+
+@dataclass(frozen=True, slots=True)
 class AttachNvme:
     """Connect to the subsystem that a volume's publish context names."""
 
@@ -138,6 +145,7 @@ class CorrectPort:
 Step = (
     AttachNvme
     | DetachNvme
+    | ResetNvme
     | OpenFile
     | CloseFile
     | CreateController

@@ -6,14 +6,17 @@ trips. Calls that are awaited together (``asyncio.gather``) leave in one write a
 
 import errno
 from collections.abc import Mapping
+from contextlib import suppress
 from os import PathLike
 from typing import Any
 
 from dpu_handler import _native
 from dpu_handler.southbound.connection import RequestTracer, request
-from dpu_handler.southbound.errors import Malformed, RpcRefused
+from dpu_handler.southbound.errors import DeadlineExceeded, Malformed, RpcRefused
 
 _TIMEOUT_S = 10.0
+_DETACH_TIMEOUT_S = 15.0
+_RESET_TIMEOUT_S = 0.5
 _MISSING = (-errno.ENODEV, -32602, -32603)
 """Codes for a missing bdev (-19) and a missing vhost controller (-32602 or -32603, both "No such device")."""
 
@@ -67,6 +70,19 @@ class SpdkClient:
         if not names:
             raise Malformed("bdev_nvme_attach_controller", "the target attached no bdev: an older controller holds it")
         return names
+
+    async def detach_nvme(self, name: str) -> None:
+        """Detach a controller (``bdev_nvme_detach_controller``). A reset that goes on takes up to 10 s of it."""
+        await self.call("bdev_nvme_detach_controller", {"name": name}, timeout_s=_DETACH_TIMEOUT_S)
+
+    async def reset_nvme(self, name: str) -> None:
+        """Cut a controller's connections and have it connect anew (``bdev_nvme_reset_controller``).
+
+        Requests under way come back at once. Whether the peer could be reached again is told 10 s later, if it is
+        silent: that is not waited for.
+        """
+        with suppress(DeadlineExceeded):
+            await self.call("bdev_nvme_reset_controller", {"name": name}, timeout_s=_RESET_TIMEOUT_S)
 
     async def delete_vhost_controller(self, name: str) -> None:
         """Delete a vhost controller that nobody is connected to; a missing one is fine.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from sandbox.spdk.bdevs import FILE_EXISTS, NO_SUCH_DEVICE, Bdev, BdevRegistry, BlockNode
-from sandbox.spdk.dispatch import Json, MethodTable, Params, RpcError
+from sandbox.spdk.dispatch import INVALID_ARGUMENT, Json, MethodTable, Params, RpcError
 from sandbox.spdk.nbd import ExportInfo, NbdRefused, export_info
 from sandbox.spdk.nvmf import export_name
 from sandbox.spdk.storage_daemon import StorageDaemon, StorageDaemonError
@@ -126,6 +126,7 @@ class NvmeRpc:
     def add_to(self, table: MethodTable) -> None:
         table.add("bdev_nvme_attach_controller", Attach, self.attach)
         table.add("bdev_nvme_detach_controller", Name, self.detach)
+        table.add("bdev_nvme_reset_controller", Name, self.reset, decode_error=INVALID_ARGUMENT)
         table.add("bdev_nvme_get_controllers", MaybeName, self.get_controllers, optional=True)
 
     async def attach(self, params: Attach) -> Json:
@@ -155,6 +156,12 @@ class NvmeRpc:
         if controller.bdev is not None:
             await self._registry.unregister(controller.bdev)
             await self._close(controller.bdev, controller.params)
+        return True
+
+    async def reset(self, params: Name) -> Json:
+        """Nothing is under way here that a cut could bring back: the storage daemon connects anew by itself."""
+        if params.name not in self._controllers:
+            raise NO_SUCH_DEVICE
         return True
 
     async def get_controllers(self, params: MaybeName) -> Json:

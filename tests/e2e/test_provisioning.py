@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from tests.e2e.tenant import ADDRESS, NAMESPACE, Machine, Tenant, paused, renewa
 from tests.waiting import wait_for
 
 NOTICED_S = 15.0
+BOOT_SLOT = 1
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def machine(cloud: Cloud, before: Counter[str]) -> Iterator[Machine]:
     data = {"name": "data", "size": "64Mi", "keep": True}
     root = {"name": "root", "boot": True, "image": "tiny", "size": "1Gi"}
     try:
-        machine = tenant.apply(disks=[root, data])
+        machine = tenant.apply(disks=[root, data], terminationGracePeriodSeconds=5)
         machine.wait_running()
         wait_for(machine.lets_in, "the machine lets its tenant in")
         yield machine
@@ -185,11 +187,18 @@ def _renewed_after(cloud: Cloud, process: str, moment: str) -> bool:
     return renewals(cloud, process) != moment
 
 
-def test_deleted_it_leaves_what_it_was_to_keep_and_nothing_else(
+def test_deleted_while_its_storage_is_silent_it_leaves_what_it_was_to_keep_and_nothing_else(
     machine: Machine, cloud: Cloud, before: Counter[str]
 ) -> None:
-    machine.delete()
+    restarts = restarts_of(cloud, "spdk-dpu0")
+    machine.run("nohup sh -c 'while true; do dd if=/dev/zero of=/root/x bs=64k count=64 conv=fsync; done' >&- 2>&- &")
+    with ExitStack() as silence:
+        if not cloud.spdk.are_one:
+            silence.enter_context(paused(cloud, cloud.storage_target.name))
+        machine.delete()
+        wait_for(lambda: BOOT_SLOT not in slots_of_disks(cloud), "the disk it wrote to is off the DPU", 90.0)
     machine.wait_gone()
+    assert restarts_of(cloud, "spdk-dpu0") == restarts
     kept = machine.tenant.kubectl.get("pvc", "-n", NAMESPACE)["items"]
     assert [each["spec"]["resources"]["requests"]["storage"] for each in kept] == ["64Mi"]
     machine.tenant.delete_everything()
@@ -205,3 +214,12 @@ def assert_rights_have_nothing_spare(cloud: Cloud) -> None:
     # No volume grew.
     assert unused <= {("patch", "", "persistentvolumeclaims/status")}
     assert may_write(rights.agent()) - wrote(log, dpu_user("dpu0")) == set()
+
+
+def slots_of_disks(cloud: Cloud) -> set[int]:
+    return {disk["spec"]["slot"] for disk in cloud.kubectl.get("emulateddisks", "--all-namespaces")["items"]}
+
+
+def restarts_of(cloud: Cloud, process: str) -> int:
+    restarts: int = next(report["restarts"] for report in cloud.supervisor.status() if report["name"] == process)
+    return restarts

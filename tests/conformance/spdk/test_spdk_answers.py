@@ -20,7 +20,12 @@ METHODS = {
     "dpu": OF_BOTH
     | {
         *("bdev_nvme_attach_controller", "bdev_nvme_detach_controller", "bdev_nvme_get_controllers"),
-        *("vhost_create_blk_controller", "vhost_delete_controller", "vhost_get_controllers"),
+        *(
+            "bdev_nvme_reset_controller",
+            "vhost_create_blk_controller",
+            "vhost_delete_controller",
+            "vhost_get_controllers",
+        ),
     },
 }
 """What is called, by the part that a target takes."""

@@ -13,6 +13,7 @@ from typing import Any
 from dpu_handler.execution.dpu import Dpu
 from dpu_handler.southbound import (
     ConnectionLost,
+    DeadlineExceeded,
     EmulationClient,
     RpcRefused,
     SpdkClient,
@@ -50,6 +51,8 @@ class ModelDpu:
     powered: bool = False
     clinging: set[int] = field(default_factory=set)
     """Slots that the server's operating system does not let go of while it has power."""
+    waiting: set[str] = field(default_factory=set)
+    """vhost controllers with requests under way to a storage node that fell silent."""
     tables: Tables = field(default_factory=empty_tables)
     fault: Fault | None = None
     changes: list[str] = field(default_factory=list)
@@ -67,8 +70,10 @@ class ModelDpu:
         self.nvme, self.files, self.vhost = {}, {}, {}
 
     def sessions(self, controller: str) -> list[Row]:
+        """A server's, or what its requests under way keep of it."""
         connected = self.powered and self.slots_of(controller)
-        return [{"vid": 0, "started": True}] if connected else []
+        inflight = 2 if controller in self.waiting else 0
+        return [{"vid": 0, "started": True, "inflight_task_cnt": inflight}] if connected or inflight else []
 
     def slots_of(self, controller: str) -> list[int]:
         socket = str(VHOST_DIR / controller)
@@ -174,11 +179,21 @@ class ModelSpdk(SpdkClient):
     def _bdev_nvme_detach_controller(self, name: str) -> bool:
         if name not in self._model.nvme:
             raise RpcRefused(-errno.ENODEV, "No such device", "detach")
+        if any(self._model.vhost.get(controller) == f"{name}n1" for controller in self._model.waiting):
+            raise Harm("a detach waits for requests under way, and the target crashes when they come back late")
         if self._model.is_stuck(f"{name}n1"):
             self._drop(f"{name}n1")
         self._free(f"{name}n1")
         del self._model.nvme[name]
         return True
+
+    def _bdev_nvme_reset_controller(self, name: str) -> bool:
+        if name not in self._model.nvme:
+            raise RpcRefused(-errno.ENODEV, "Controller does not exist", "reset")
+        self._model.nvme[name]["state"] = "resetting"
+        cut = {controller for controller, bdev in self._model.vhost.items() if bdev == f"{name}n1"}
+        self._model.waiting -= cut
+        raise DeadlineExceeded("bdev_nvme_reset_controller", 0.5, executed="unknown")
 
     def _bdev_aio_create(self, name: str, filename: str, block_size: int, readonly: bool) -> str:
         if name in self._model.files:

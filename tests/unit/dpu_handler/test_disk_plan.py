@@ -22,6 +22,7 @@ from dpu_handler.planning.steps import (
     OpenFile,
     Plan,
     PlugDisk,
+    ResetNvme,
     Unplug,
 )
 from dpu_handler.southbound import Malformed, RpcRefused
@@ -256,6 +257,23 @@ async def test_where_the_storage_cannot_be_reached_the_detach_goes_before_the_vh
     assert kinds(undone) == [[Unplug], [DetachNvme], [DeleteController]]
     await rounds(REMOTE_DISK).unwind(model)
     assert model.snapshot() == before
+
+
+async def test_requests_to_a_silent_storage_are_cut_before_the_detach_once_the_server_is_gone() -> None:
+    model = dpu_with_neighbour(REMOTE_DISK, powered=True)
+    await rounds(REMOTE_DISK).make(model)
+    # The node counts as connected all the while, and with the server there, its requests are waited for.
+    model.waiting.add(REMOTE_DISK.controller)
+    assert planning.plan(REMOTE_DISK, await observe_disks(model.clients())) == ()
+    model.powered = False
+    first = planning.undo(REMOTE_DISK, await observe_disks(model.clients()))
+    assert kinds(first) == [[Unplug], [DeleteController], [DetachNvme]]
+    with pytest.raises(RpcRefused, match="still connected"):
+        await carry_out(model.clients(), first)
+    undone = planning.undo(REMOTE_DISK, await observe_disks(model.clients()))
+    assert kinds(undone) == [[ResetNvme], [DetachNvme], [DeleteController]]
+    await rounds(REMOTE_DISK).unwind(model)
+    assert (model.waiting, set(model.nvme), set(model.vhost)) == (set(), {"other"}, {NEIGHBOUR})
 
 
 async def test_a_fenced_attach_is_detached_before_its_vhost_controller_goes_and_the_new_one_is_served() -> None:
