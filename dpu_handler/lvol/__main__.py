@@ -81,7 +81,7 @@ async def serve(args: argparse.Namespace) -> None:
     state_dir = args.state_dir or args.pool_file.with_suffix(".state")
     networked = args.protocol == nvmf.PROTOCOL
     pool = Pool(args.pool_file.absolute(), args.pool_size_bytes, args.lvstore, state_dir, networked)
-    volumes = Volumes(args.lvstore, Images(args.image_dir.absolute(), args.lvstore))
+    volumes = Volumes(pool, Images(args.image_dir.absolute(), pool))
     way: Way = NvmeTcp(Listener(args.traddr, args.trsvcid)) if networked else OwnTarget()
     exports = Exports(ExportRecords(state_dir / "exports"), way)
     target = SpdkClient(str(args.spdk_socket), tracer=RpcTracer(tracer))

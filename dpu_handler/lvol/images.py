@@ -9,6 +9,7 @@ from dpu_handler.lvol import names, planning
 from dpu_handler.lvol import target as seen
 from dpu_handler.lvol.errors import CallAgain, InvalidRequest, NoSuchObject, NotNow
 from dpu_handler.lvol.execution import converge
+from dpu_handler.lvol.pool import Pool
 from dpu_handler.lvol.target import Lvol, Target
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -18,9 +19,10 @@ _READ_BYTES = 1 << 20
 class Images:
     """The images of one directory of raw files, ``<sha256>.raw`` each."""
 
-    def __init__(self, directory: Path, lvstore: str) -> None:
+    def __init__(self, directory: Path, pool: Pool) -> None:
         self._directory = directory
-        self._lvstore = lvstore
+        self._pool = pool
+        self._lvstore = pool.lvstore
         self._importing: dict[str, asyncio.Lock] = {}
 
     async def ensure(self, target: Target, sha256: str) -> Lvol:
@@ -40,16 +42,15 @@ class Images:
 
             if planning.image(sha256, path, self._lvstore, state):
                 await converge(target, f"Importing image {sha256}", plan)
-            snapshot = state.snapshot or await seen.lvol(target, self._lvstore, names.image_snapshot(sha256))
+            snapshot = state.snapshot or (await self._observe(target, sha256)).snapshot
         if snapshot is None:
             raise CallAgain(f"Importing image {sha256}: its snapshot is gone again. Call again.")
         return snapshot
 
     async def _observe(self, target: Target, sha256: str) -> planning.ImageState:
-        snapshot, staging, raw = await asyncio.gather(
-            seen.lvol(target, self._lvstore, names.image_snapshot(sha256)),
-            seen.lvol(target, self._lvstore, names.image_staging(sha256)),
-            seen.bdev_exists(target, names.image_bdev(sha256)),
+        aliases = [f"{self._lvstore}/{name(sha256)}" for name in (names.image_snapshot, names.image_staging)]
+        (snapshot, staging), raw = await asyncio.gather(
+            self._pool.lvols(target, *aliases), seen.bdev_exists(target, names.image_bdev(sha256))
         )
         return planning.ImageState(snapshot, staging, raw)
 

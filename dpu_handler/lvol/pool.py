@@ -1,16 +1,17 @@
 """The pool: a file, the AIO bdev over it, the lvstore in that, and the transport through which its volumes leave."""
 
+import asyncio
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dpu_handler.lvol import target as seen
-from dpu_handler.lvol.errors import NotNow
+from dpu_handler.lvol.errors import CallAgain, NotNow
 from dpu_handler.lvol.execution import converge
 from dpu_handler.lvol.planning import BLOCK_BYTES, CLUSTER_BYTES, Call, Plan
 from dpu_handler.lvol.records import write_durably
-from dpu_handler.lvol.target import Target
+from dpu_handler.lvol.target import Lvol, Target
 
 _BDEV = "metalplane-pool"
 _BEING_MADE = "being made"
@@ -26,6 +27,7 @@ class Pool:
     lvstore: str
     state_dir: Path
     networked: bool = True
+    _opening: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False, compare=False)
 
     @property
     def _marker(self) -> Path:
@@ -43,6 +45,31 @@ class Pool:
 
     async def open(self, target: Target) -> None:
         """Bring the pool up on a target that may have just started, with nothing in its memory."""
+        async with self._opening:
+            await self._open(target)
+
+    async def lvol(self, target: Target, name: str) -> Lvol | None:
+        """See ``lvols``."""
+        (found,) = await self.lvols(target, name)
+        return found
+
+    async def lvols(self, target: Target, *names: str) -> list[Lvol | None]:
+        """The lvols of these UUIDs or aliases; None only where there is none, and the pool is open to tell.
+
+        A target that was restarted knows no lvols until the pool is opened on it again. Taken for their absence, a
+        volume would count as deleted and its data stay for ever. All questions leave in one write, so that one process
+        answers them; while the pool is being opened, the lvstore is there before its lvols are. Raises ``CallAgain``.
+        """
+        while self._opening.locked():
+            async with self._opening:
+                pass
+        looks = asyncio.gather(*(seen.lvol(target, name) for name in names))
+        store, found = await asyncio.gather(seen.lvstore(target, self.lvstore), looks)
+        if store is None:
+            raise CallAgain(f"Looking for {' and '.join(names)}: the pool is not open on the target yet. Call again.")
+        return found
+
+    async def _open(self, target: Target) -> None:
         self.make_file()
         await converge(target, f"Opening the pool {self.file}", lambda: self._plan_bdev(target))
         await target.call("bdev_wait_for_examine")

@@ -56,14 +56,21 @@ class Subsystem:
     any_host: bool = False
 
 
-async def lvol(target: Target, lvstore: str, name: str) -> Lvol | None:
-    """The lvol of that name, or None."""
-    return await _lvol(target, f"{lvstore}/{name}")
-
-
-async def lvol_by_uuid(target: Target, uuid: str) -> Lvol | None:
-    """The lvol with that UUID, or None; a bdev of another kind is none either."""
-    return await _lvol(target, uuid)
+async def lvol(target: Target, name: str) -> Lvol | None:
+    """The lvol of that UUID or alias (lvstore/name), or None; a bdev of another kind is none either."""
+    bdev = await _bdev(target, name)
+    detail = None if bdev is None else bdev["driver_specific"].get("lvol")
+    if bdev is None or detail is None:
+        return None
+    alias = next(iter(bdev.get("aliases", ())), name)
+    return Lvol(
+        uuid=bdev["uuid"],
+        name=alias.rpartition("/")[2],
+        size_bytes=bdev["num_blocks"] * bdev["block_size"],
+        is_snapshot=detail["snapshot"],
+        parent=detail.get("base_snapshot"),
+        esnap=detail.get("external_snapshot_name") if detail.get("esnap_clone") else None,
+    )
 
 
 async def bdev_exists(target: Target, name: str) -> bool:
@@ -121,22 +128,6 @@ async def vhost_controllers_of(target: Target, lvol_uuid: str) -> frozenset[str]
         controller["ctrlr"]
         for controller in controllers
         if controller["backend_specific"].get("block", {}).get("bdev") == lvol_uuid
-    )
-
-
-async def _lvol(target: Target, name: str) -> Lvol | None:
-    bdev = await _bdev(target, name)
-    detail = None if bdev is None else bdev["driver_specific"].get("lvol")
-    if bdev is None or detail is None:
-        return None
-    alias = next(iter(bdev.get("aliases", ())), name)
-    return Lvol(
-        uuid=bdev["uuid"],
-        name=alias.rpartition("/")[2],
-        size_bytes=bdev["num_blocks"] * bdev["block_size"],
-        is_snapshot=detail["snapshot"],
-        parent=detail.get("base_snapshot"),
-        esnap=detail.get("external_snapshot_name") if detail.get("esnap_clone") else None,
     )
 
 

@@ -7,6 +7,7 @@ from dpu_handler.lvol import target as seen
 from dpu_handler.lvol.errors import CallAgain, Incompatible, NoSuchObject, SizeOutOfRange
 from dpu_handler.lvol.execution import converge
 from dpu_handler.lvol.images import Images
+from dpu_handler.lvol.pool import Pool
 from dpu_handler.lvol.target import Lvol, Lvstore, Target
 
 DEFAULT_SIZE_BYTES = 1 << 30
@@ -43,28 +44,30 @@ class SizeRange:
 
 
 class Volumes:
-    """The volumes of one lvstore."""
+    """The volumes of one pool."""
 
-    def __init__(self, lvstore: str, images: Images) -> None:
-        self._lvstore = lvstore
+    def __init__(self, pool: Pool, images: Images) -> None:
+        self._pool = pool
+        self._lvstore = pool.lvstore
         self._images = images
 
     async def create(self, target: Target, csi_name: str, size: SizeRange, image_sha256: str | None) -> Lvol:
         """The volume of that name, made if need be; the same call again finds the same volume."""
         name = names.volume(csi_name)
+        alias = f"{self._lvstore}/{name}"
         image = None if image_sha256 is None else await self._images.ensure(target, image_sha256)
         floor = image.size_bytes if image is not None else (0 if size.required_bytes else size.default())
-        found = await seen.lvol(target, self._lvstore, name)
+        found = await self._pool.lvol(target, alias)
         if found is not None:
             self._check_same(csi_name, size, image, found)
         wanted = size.choose(floor) if found is None or not size.holds(found.size_bytes) else found.size_bytes
 
         async def plan() -> planning.Plan:
-            present = await seen.lvol(target, self._lvstore, name)
+            present = await self._pool.lvol(target, alias)
             return planning.volume(name, self._lvstore, wanted, image_sha256, present)
 
         await converge(target, f"Creating volume {csi_name}", plan)
-        made = await seen.lvol(target, self._lvstore, name)
+        made = await self._pool.lvol(target, alias)
         if made is None:
             raise CallAgain(f"Creating volume {csi_name}: it is gone again. Call again.")
         return made
@@ -86,17 +89,17 @@ class Volumes:
         """Delete the volume; one that is gone is fine. Its export must be gone before."""
 
         async def plan() -> planning.Plan:
-            found = await seen.lvol_by_uuid(target, uuid)
+            found = await self._pool.lvol(target, uuid)
             return () if found is None else ((planning.Call("bdev_lvol_delete", {"name": uuid}),),)
 
-        found = await seen.lvol_by_uuid(target, uuid)
+        found = await self._pool.lvol(target, uuid)
         if found is not None and not _is_volume(found):
             raise NoSuchObject(f"Deleting volume {uuid}: lvol {found.name} is no volume.")
         await converge(target, f"Deleting volume {uuid}", plan)
 
     async def get(self, target: Target, uuid: str) -> Lvol:
         """The volume. Raises ``NoSuchObject``."""
-        found = await seen.lvol_by_uuid(target, uuid) if names.is_volume_id(uuid) else None
+        found = await self._pool.lvol(target, uuid) if names.is_volume_id(uuid) else None
         if found is None or not _is_volume(found):
             raise NoSuchObject(f"There is no volume {uuid} in lvstore {self._lvstore}.")
         return found

@@ -111,7 +111,7 @@ async def storage_node(target: Path, way: Way, directory: Path) -> AsyncIterator
         stack.callback(spdk.close)
         pool = Pool(directory / "pool.img", 256 * MIB, "lvs0", directory / "state", networked)
         await pool.open(spdk)
-        volumes = Volumes("lvs0", Images(directory, "lvs0"))
+        volumes = Volumes(pool, Images(directory, pool))
         yield StorageNode(spdk, tap, pool, volumes, Exports(ExportRecords(directory / "exports"), way))
 
 

@@ -1,13 +1,23 @@
 """Volumes, images and exports on a model of the target: every call may be the last one before a crash."""
 
+import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dpu_handler.lvol import names
-from dpu_handler.lvol.errors import Incompatible, InvalidRequest, LvolError, NoSuchObject, NotNow, SizeOutOfRange
+from dpu_handler.lvol.errors import (
+    CallAgain,
+    Incompatible,
+    InvalidRequest,
+    LvolError,
+    NoSuchObject,
+    NotNow,
+    SizeOutOfRange,
+)
 from dpu_handler.lvol.exports import Exports
 from dpu_handler.lvol.images import Images
 from dpu_handler.lvol.nvmf import NvmeTcp
@@ -15,6 +25,7 @@ from dpu_handler.lvol.planning import Listener
 from dpu_handler.lvol.pool import Pool
 from dpu_handler.lvol.records import ExportRecords
 from dpu_handler.lvol.volumes import SizeRange, Volumes
+from dpu_handler.southbound import RpcRefused
 from tests.unit.lvol.model_target import ModelTarget
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -36,13 +47,35 @@ class World:
 
     def restart_driver(self) -> None:
         """A new process: nothing survives but the files."""
-        self.volumes = Volumes("lvs0", Images(self.directory, "lvs0"))
         self.records = ExportRecords(self.directory / "exports")
         self.exports = Exports(self.records, NvmeTcp(Listener("127.0.0.1", "4420")), clock=lambda: 1.0)
         self.pool = Pool(self.directory / "pool.img", GIB, "lvs0", self.directory / "state")
+        self.volumes = Volumes(self.pool, Images(self.directory, self.pool))
 
     async def clone(self, name: str = "pvc-1", size: int = GIB) -> str:
         return (await self.volumes.create(self.target, name, SizeRange(size), self.sha256)).uuid
+
+
+class LoadingTarget(ModelTarget):
+    """Shows the lvstore before its lvols, until ``loaded``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded, self.asked = asyncio.Event(), asyncio.Event()
+        self.loaded.set()
+
+    async def call(
+        self, method: str, params: Mapping[str, Any] | None = None, *, timeout_s: float | None = None
+    ) -> Any:
+        if method == "bdev_wait_for_examine":
+            self.asked.set()
+            await self.loaded.wait()
+        return await super().call(method, params, timeout_s=timeout_s)
+
+    def _find(self, name: str) -> dict[str, Any]:
+        if not self.loaded.is_set():
+            raise RpcRefused(-19, "No such device", "bdev")
+        return super()._find(name)
 
 
 @pytest.fixture
@@ -89,6 +122,36 @@ async def test_an_impossible_size_range_is_refused(world: World) -> None:
     with pytest.raises(SizeOutOfRange):
         await world.volumes.create(world.target, "pvc-1", SizeRange(0, 4 * MIB), world.sha256)
     assert world.target.lvols.keys() <= {names.image_snapshot(world.sha256)}
+
+
+async def test_a_volume_that_a_restarted_target_does_not_know_yet_is_not_gone(world: World) -> None:
+    uuid = await world.clone()
+    world.target.lose_memory()
+    for attempt in (
+        world.volumes.delete(world.target, uuid),
+        world.volumes.get(world.target, uuid),
+        world.clone("another"),
+    ):
+        with pytest.raises(CallAgain, match="not open"):
+            await attempt
+    world.target.lvstore = "lvs0"
+    await world.volumes.delete(world.target, uuid)
+    assert [lvol["name"][:4] for lvol in world.target.lvols.values()] == ["img-"]
+
+
+async def test_nobody_is_told_what_is_there_while_the_pool_is_being_opened(world: World) -> None:
+    world.target = target = LoadingTarget()
+    uuid = await world.clone()
+    target.lose_memory()
+    target.loaded.clear()
+    opening = asyncio.create_task(world.pool.open(target))
+    await target.asked.wait()
+    assert target.lvstore == "lvs0"
+    looking = asyncio.create_task(world.volumes.get(target, uuid))
+    await asyncio.wait({looking}, timeout=0.05)  # as far as it comes
+    target.loaded.set()
+    await opening
+    assert (await looking).uuid == uuid
 
 
 async def test_a_volume_grows_and_never_shrinks(world: World) -> None:
