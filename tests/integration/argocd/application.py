@@ -48,10 +48,19 @@ class Application:
 
     def refresh(self) -> Json:
         """Have it compared with the newest commit now; what Argo CD says then."""
-        self._rest.patch(APPLICATION, self._object, {"metadata": {"annotations": {_REFRESH: "normal"}}})
-        return eventually(
-            self.seen, lambda seen: _REFRESH not in seen["metadata"].get("annotations", {}), within_s=_WITHIN_S
-        )
+        self._annotate(_REFRESH, "normal")
+        return eventually(self._remind, lambda seen: not _asked(seen), within_s=_WITHIN_S)
+
+    def _remind(self) -> Json:
+        """Argo CD puts what it wrote itself into its cache, over what came meanwhile: a request may be lost on it until
+        the object changes again."""
+        seen = self.seen()
+        if _asked(seen):
+            self._annotate("metalplane.io/reminded-at", seen["metadata"]["resourceVersion"])
+        return seen
+
+    def _annotate(self, name: str, value: str) -> None:
+        self._rest.patch(APPLICATION, self._object, {"metadata": {"annotations": {name: value}}})
 
     def push(self, **objects: Json | None) -> None:
         """Commit objects by file name (None: the file goes), and return when that commit is synced."""
@@ -82,3 +91,7 @@ class Application:
         """When Argo CD last began to write to the cluster."""
         began: str = self.seen()["status"]["operationState"]["startedAt"]
         return began
+
+
+def _asked(seen: Json) -> bool:
+    return _REFRESH in seen["metadata"].get("annotations", {})

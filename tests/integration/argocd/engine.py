@@ -33,6 +33,8 @@ _KUBERNETES_PORT = 6443
 _REDIS_PORT = 6379
 _REDIS = f"127.0.0.1:{_REDIS_PORT}"
 _REPO_SERVER = "127.0.0.1:8081"
+_ASK_PASS = Path("/tmp/reposerver-ask-pass.sock")
+"""The repo-server's place for git's questions, wherever TMPDIR is; it leaves it behind. Nobody asks here."""
 
 
 class Engine:
@@ -65,6 +67,7 @@ class Engine:
         self._apiserver.supervisor.stop([process.name for process in self._processes()])
         network.remove_namespaces(self._netns)
         shutil.rmtree(self._directory)
+        _ASK_PASS.unlink(missing_ok=True)
 
     def tree(self, application: str) -> list[Json]:
         """What Argo CD shows below an application: each object with its health, as kept in redis for its users."""
