@@ -191,7 +191,8 @@ def _real(
     argv = (
         *(program, "--rpc-socket", str(target.socket), "--no-pci", "--no-huge", "--mem-size", str(memory_mib)),
         *("--cpumask", f"[{cores[core % len(cores)]}]", "--disable-cpumask-locks", "--num-trace-entries", "0"),
-        *options,
+        # SPDK asks for cores without limit else: one that crashes would leave a gigabyte in the working directory.
+        *("--limit-coredump", *options),
     )
     # Where DPDK keeps the files that a killed process leaves behind: with the sockets, so that they go with them.
     return _target(target, argv, RUNTIME_DIRECTORY=str(layout.run))

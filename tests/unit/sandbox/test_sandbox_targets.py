@@ -83,6 +83,7 @@ def test_what_a_killed_target_leaves_goes_with_the_sandbox(tmp_path: Path) -> No
     for name, spec in specs(layout, PAIR).items():
         if name.startswith("spdk-"):
             assert spec.environment == {"RUNTIME_DIRECTORY": str(layout.run)}
+            assert "--limit-coredump" in spec.argv
 
 
 @pytest.mark.parametrize(
