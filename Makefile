@@ -82,6 +82,7 @@ check: setup ## format, lint, types, import contracts, clippy, generated files
 
 .PHONY: test
 test: setup ## all of check, and every test: unit, conformance, integration, end to end
+	@sandbox/system/install debian-12-tests.txt
 	@$(MAKE) --jobs=2 check argocd charts
 	cargo test --quiet --locked --workspace --exclude metalplane-native
 	$(BIN)/pytest --quiet
