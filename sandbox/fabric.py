@@ -41,7 +41,8 @@ def rack_switch(layout: Layout) -> OpenVSwitch:
 
 
 def lay_cables(layout: Layout, servers: int, networks: Sequence[TenantNetwork]) -> None:
-    """Have all namespaces, cables and addresses. Harmless to repeat."""
+    """Have all namespaces, cables and addresses, and each switch its database. Harmless to repeat."""
+    rack_switch(layout).prepare()
     rack, tenant, storage = layout.rack_namespace, layout.tenant_namespace, layout.storage_namespace
     for name in (rack, tenant, storage):
         network.ensure_namespace(name)
@@ -56,6 +57,7 @@ def lay_cables(layout: Layout, servers: int, networks: Sequence[TenantNetwork]) 
 
 def _lay_cables_of_dpu(layout: Layout, number: int) -> None:
     rack, dpu = layout.rack_namespace, layout.dpu_namespace(number)
+    dpu_switch(layout, number).prepare()
     network.ensure_namespace(dpu)
     network.ensure_cable(rack, f"dpu{number}", dpu, "uplink0")
     network.ensure_cable(rack, f"dpu{number}-storage", dpu, "uplink1")

@@ -28,18 +28,24 @@ class OpenVSwitch:
     def database_socket(self) -> Path:
         return self.sockets / "db.sock"
 
-    def processes(self) -> list[ProcessSpec]:
-        """ovsdb-server and ovs-vswitchd, the database made when it is missing."""
+    @property
+    def _database(self) -> Path:
+        return self.files / "conf.db"
+
+    def prepare(self) -> None:
+        """Have the directories, and a database when there is none."""
         self.files.mkdir(parents=True, exist_ok=True)
         self.sockets.mkdir(parents=True, exist_ok=True)
-        database = self.files / "conf.db"
-        if not database.exists():
-            run("ovsdb-tool", "create", str(database), str(_SCHEMA))
+        if not self._database.exists():
+            run("ovsdb-tool", "create", str(self._database), str(_SCHEMA))
+
+    def processes(self) -> list[ProcessSpec]:
+        """ovsdb-server and ovs-vswitchd."""
         server_control = self.sockets / "ovsdb-server.ctl"
         switch_control = self.sockets / "ovs-vswitchd.ctl"
         server = (
             "ovsdb-server",
-            str(database),
+            str(self._database),
             f"--remote=punix:{self.database_socket}",
             f"--unixctl={server_control}",
             "-vsyslog:off",

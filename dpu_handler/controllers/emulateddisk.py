@@ -87,6 +87,7 @@ class EmulatedDiskController:
             await self._device.report(obj, raw, self._status(disk, seen), facts)
             return self._device.try_again(obj.metadata.name)
         seed.remove(self._seeds, obj.metadata.uid)
+        _remove_left_socket(disk)
         facts = [Fact(REMOVED, "True", Reason.AVAILABLE), Fact(READY, "False", Reason.DELETING)]
         await self._device.report(obj, raw, EmulatedDiskStatus(), facts)
         return self._device.settled(obj.metadata.name)
@@ -160,3 +161,8 @@ class EmulatedDiskController:
             for raw in self._runtime.cache.list(EMULATEDDISK)
             if raw["spec"]["source"].get("seed", {}).get("secretRef", {}).get("name") == name
         ]
+
+
+def _remove_left_socket(disk: Disk) -> None:
+    """A target that was killed left its socket, and its successor knows nothing of it."""
+    Path(disk.vhost_socket).unlink(missing_ok=True)

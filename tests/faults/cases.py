@@ -105,6 +105,7 @@ def _go_through(
         machine = tenant.apply(runStrategy="Halted", terminationGracePeriodSeconds=5)
         meanwhile()
         machine.wait_status("Stopped", within_s=_SETTLES_S)
+        wait_for(lambda: machine.condition("Ready").get("status") == "True", f"{machine.name} is ready", _SETTLES_S)
         return machine
     match phase:
         case "start":

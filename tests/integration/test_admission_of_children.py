@@ -161,7 +161,7 @@ def test_a_managed_resource_is_born_unseen_and_managed_in_full(rest: Rest, kind:
     resource, obj = example(kind)
     present = rest.create(resource, obj)
     try:
-        assert present["status"] == {"observedGeneration": -1}
+        assert present["status"] == {"observedGeneration": -1, "atProvider": {}}
         assert present["spec"]["managementPolicies"] == ["*"]
         assert present["spec"]["providerConfigRef"] == {"kind": "ClusterProviderConfig", "name": "default"}
     finally:

@@ -57,6 +57,7 @@ class Switch:
     def __init__(self, directory: Path) -> None:
         self._namespace = f"mpo-{uuid.uuid4().hex[:8]}"
         self._ovs = OpenVSwitch("dpu0", directory / "files", directory / "run", self._namespace)
+        self._ovs.prepare()
         server, switch = self._ovs.processes()
         self.server = Daemon(server, directory / "ovsdb-server.log")
         self.switch = Daemon(switch, directory / "ovs-vswitchd.log")

@@ -1,5 +1,6 @@
 """What the agent says of a disk: each condition from what it saw, and the cause where it cannot go on."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,20 @@ async def test_a_removed_disk_is_gone_before_it_is_said_to_be(bench: Bench) -> N
     assert await bench.reconcile(key) == Settled()
     assert bench.conditions(key)["Removed"] == ("True", "")
     assert (bench.model.nvme, bench.model.vhost, bench.model.functions) == ({}, {}, {})
+
+
+async def test_the_socket_that_a_killed_target_left_goes_with_its_disk(tmp_path: Path) -> None:
+    api, model = ApiServer(), ModelDpu()
+    dpu = replace(model.clients(), vhost_dir=tmp_path / "vhost")
+    bench = Bench(EMULATEDDISK, EmulatedDiskController(api.runtime(), dpu, tmp_path), api, model)
+    left = dpu.vhost_dir / "mp-uid-root"
+    dpu.vhost_dir.mkdir()
+    left.touch()
+    key = api.put(EMULATEDDISK, volume())
+    bench.delete(key)
+    assert await bench.reconcile(key) == Settled()
+    assert bench.conditions(key)["Removed"][0] == "True"
+    assert not left.exists()
 
 
 async def test_a_removal_that_waits_for_the_server_says_so(bench: Bench) -> None:
