@@ -55,8 +55,8 @@ def test_each_program_knows_its_options(objects: list[Json], name: str) -> None:
 def test_each_replica_of_the_provider_has_a_seat_of_its_own(objects: list[Json]) -> None:
     provider = started_with(objects, "metalplane-provider")
     assert (provider.identity, provider.namespace) == ("metalplane-provider-0", NAMESPACE)
-    assert provider.function == [f"function-metalplane=metalplane-function.{NAMESPACE}.svc:9443"]
-    assert provider.csi == [f"lvol.csi.metalplane.io=metalplane-lvol.{NAMESPACE}.svc:9000"]
+    assert provider.function == [("function-metalplane", f"metalplane-function.{NAMESPACE}.svc:9443")]
+    assert provider.csi == [("lvol.csi.metalplane.io", f"metalplane-lvol.{NAMESPACE}.svc:9000")]
 
 
 def test_an_agent_finds_its_dpu_by_its_node(objects: list[Json]) -> None:
