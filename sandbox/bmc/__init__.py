@@ -9,8 +9,8 @@ owner can read; it is on no command line.
 
 Neighbours: the provider's BMC client on one side, ``sandbox.chassis`` on the other.
 
-Cipher suites: clients use 3 (ipmi_sim refuses 17). ipmi_sim also grants suite 0, which asks for no password, and cannot
-be told not to; so a BMC of the sandbox listens on loopback, and no client of ours may ever offer suite 0.
+Cipher suites: clients use 3 (ipmi_sim refuses 17). Suite 0, which asks for no password, is refused by ``gate``, for
+ipmi_sim cannot be told to.
 
     BmcError        what was attempted, on what, why it failed, what to do next
 """

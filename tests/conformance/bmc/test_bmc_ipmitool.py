@@ -3,7 +3,7 @@
 import pytest
 
 from provider.bmc.endpoint import Endpoint
-from tests.conformance.bmc.bmc_rig import BmcProcess, HeldServer, Ipmitool
+from tests.conformance.bmc.bmc_rig import PASSWORD, BmcProcess, HeldServer, Ipmitool
 from tests.waiting import wait_for
 
 REFUSED = "Unable to establish IPMI v2 / RMCP+ session"
@@ -63,6 +63,14 @@ def test_a_boot_device_that_the_server_has_not_is_refused(ipmitool: Ipmitool, se
 )
 def test_who_is_not_known_gets_no_session(ipmitool: Ipmitool, other: dict[str, str]) -> None:
     refused = ipmitool.as_user(**other).run("chassis", "power", "on")
+    assert refused.returncode != 0
+    assert REFUSED in refused.stderr
+    assert not ipmitool.powered()
+
+
+@pytest.mark.parametrize("password", ["wrong-password", PASSWORD])
+def test_a_session_that_would_prove_no_password_is_refused(ipmitool: Ipmitool, password: str) -> None:
+    refused = ipmitool.as_user(password=password).run("chassis", "power", "on", cipher_suite="0")
     assert refused.returncode != 0
     assert REFUSED in refused.stderr
     assert not ipmitool.powered()
