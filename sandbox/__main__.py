@@ -5,11 +5,16 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sandbox.paths import SOURCE
 
+if TYPE_CHECKING:
+    from sandbox.lightcloud import LightCloud
+
 SPDK = "spdk"
 MOST_SERVERS = 16
+MOST_LIGHT_SERVERS = 1000
 
 
 def main() -> int:
@@ -43,6 +48,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="bring it up; what runs already is left alone")
     _add_shape(up)
+    up.add_argument(
+        "--light",
+        type=_number_of_light_servers,
+        metavar="N",
+        help=f"instead: 1 to {MOST_LIGHT_SERVERS} light servers, which boot at once for there is nothing in them",
+    )
     up.set_defaults(run=_up)
     down = commands.add_parser("down", help="take it down and leave nothing but logs and traces")
     down.set_defaults(run=_down)
@@ -80,6 +91,13 @@ def _number_of_servers(text: str) -> int:
     return number
 
 
+def _number_of_light_servers(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not 1 <= number <= MOST_LIGHT_SERVERS:
+        raise argparse.ArgumentTypeError(f"{text} is not a number between 1 and {MOST_LIGHT_SERVERS}")
+    return number
+
+
 def _size(arguments: argparse.Namespace) -> int | None:
     from sandbox.errors import AnotherShape
 
@@ -97,10 +115,26 @@ def _size(arguments: argparse.Namespace) -> int | None:
 def _up(arguments: argparse.Namespace) -> int:
     from sandbox.cloud import Cloud
 
-    cloud = Cloud(arguments.dir, servers=_size(arguments), image=arguments.image, progress=_say)
+    if arguments.light is None:
+        cloud = Cloud(arguments.dir, servers=_size(arguments), image=arguments.image, progress=_say)
+    else:
+        cloud = _light(arguments)
     cloud.up()
     _say(f"kubeconfig: {cloud.layout.kubeconfig}")
     return 0
+
+
+def _light(arguments: argparse.Namespace) -> "LightCloud":
+    from sandbox.errors import AnotherShape
+    from sandbox.lightcloud import LightCloud
+
+    if _size(arguments) is not None or arguments.image is not None:
+        raise AnotherShape(
+            f"Bringing up {arguments.light} light servers with --servers, --dpus or --image",
+            cause="a sandbox has either light servers, in which nothing boots, or those that boot an image",
+            next_step="Leave --light or the others out.",
+        )
+    return LightCloud(arguments.dir, servers=arguments.light, progress=_say)
 
 
 def _down(arguments: argparse.Namespace) -> int:

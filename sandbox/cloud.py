@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +43,9 @@ class Cloud:
     ``servers``: how many there must be; without it, as many as there are, or one. ``image``: the golden image that
     machines boot, and that servers are made large enough for; without it, that which is there, or the smallest.
     """
+
+    light = False
+    """Whether its servers are light ones."""
 
     def __init__(
         self,
@@ -119,7 +122,7 @@ class Cloud:
                 )
         with self._step("controllers and agents"):
             self.supervisor.start([control_plane.controllers(), *self._with_cluster(chosen, control_plane)])
-            self._wait_leases(chosen.servers)
+            self._wait_leases(range(chosen.servers))
 
     def down(self) -> None:
         """Leave nothing of it but logs and traces. Harmless when nothing is there."""
@@ -151,9 +154,11 @@ class Cloud:
         if chosen is None:
             take_away(self.layout)
             shutil.rmtree(self.layout.files, ignore_errors=True)
-            chosen = state.choose(self._servers or 1, self._image or DEFAULT_IMAGE, self.layout.id, wanted)
+            image = self._image or DEFAULT_IMAGE
+            chosen = state.choose(self._servers or 1, image, self.layout.id, wanted, light=self.light)
             state.write(self.layout.state, chosen)
         for what, asked, present in (
+            ("light servers only:", self.light, chosen.light),
             ("servers", self._servers, chosen.servers),
             ("image", self._image, chosen.image),
         ):
@@ -176,19 +181,32 @@ class Cloud:
             directory.mkdir(parents=True, exist_ok=True)
 
     def _without_cluster(self, chosen: state.State) -> list[ProcessSpec]:
-        function_authority = pki.Authority(self.layout.pki / "function", "metalplane-function")
-        certificates = function_authority.server("server", names=("function-metalplane", "localhost", "127.0.0.1"))
-        served = _as_directory(certificates, function_authority.certificate, self.layout.pki / "function-server")
         specs = [
             *processes.rack(self.layout),
             *processes.storage(self.layout, chosen.targets),
-            processes.function(chosen.ports, served),
+            self._function(chosen),
         ]
         for number in range(chosen.servers):
             self._bmc_password(number)
             specs += processes.dpu(self.layout, number, chosen.ports, chosen.targets)
             specs += processes.server(self.layout, number, chosen.ports, inventory.server_size(chosen.image))
         return specs
+
+    def _function(self, chosen: state.State) -> ProcessSpec:
+        authority = pki.Authority(self.layout.pki / "function", "metalplane-function")
+        certificates = authority.server("server", names=("function-metalplane", "localhost", "127.0.0.1"))
+        served = _as_directory(certificates, authority.certificate, self.layout.pki / "function-server")
+        return processes.function(chosen.ports, served)
+
+    def _provider(self, chosen: state.State, control_plane: ControlPlane) -> ProcessSpec:
+        authority = pki.Authority(self.layout.pki / "function", "metalplane-function")
+        credential = authority.client("client", common_name="metalplane-engine")
+        calling = _as_directory(credential, authority.certificate, self.layout.pki / "function-client")
+        identity = control_plane.identity(self.layout.files / "provider.kubeconfig", inventory.PROVIDER_USER)
+        # Of a thousand machines, spans would be most of what is written.
+        return processes.provider(
+            self.layout, chosen.ports, identity, calling, trace_dir=None if chosen.light else self.layout.trace
+        )
 
     def _check_targets(self, chosen: state.State) -> None:
         """A real target is whatever its user named: what it can do, it is asked."""
@@ -200,11 +218,7 @@ class Cloud:
             targets.check(targets.dpu_target(self.layout, number), chosen.targets.dpu_parts)
 
     def _with_cluster(self, chosen: state.State, control_plane: ControlPlane) -> list[ProcessSpec]:
-        function_authority = pki.Authority(self.layout.pki / "function", "metalplane-function")
-        credential = function_authority.client("client", common_name="metalplane-engine")
-        calling = _as_directory(credential, function_authority.certificate, self.layout.pki / "function-client")
-        provider = control_plane.identity(self.layout.files / "provider.kubeconfig", inventory.PROVIDER_USER)
-        specs = [processes.provider(self.layout, chosen.ports, provider, calling)]
+        specs = [self._provider(chosen, control_plane)]
         for number in range(chosen.servers):
             identity = control_plane.identity(
                 self.layout.dpu(number) / "kubeconfig",
@@ -217,10 +231,10 @@ class Cloud:
             specs.append(processes.agent(self.layout, number, identity, uid))
         return specs
 
-    def _wait_leases(self, servers: int) -> None:
+    def _wait_leases(self, servers: Iterable[int]) -> None:
         """Provider and agents are ready when they hold their Leases."""
         leases = [(INSTALLATION_NAMESPACE, "metalplane-provider")]
-        leases += [(dpu_namespace(f"dpu{number}"), "agent") for number in range(servers)]
+        leases += [(dpu_namespace(f"dpu{number}"), "agent") for number in servers]
         for namespace, name in leases:
             arguments = (f"lease/{name}", f"--namespace={namespace}", "--timeout=60s")
             self.kubectl.run("wait", "--for=create", *arguments)

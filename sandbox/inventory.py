@@ -46,6 +46,12 @@ class TenantNetwork:
 FIRST_TENANT = TenantNetwork("tenant-a", 100, "10.20.0.0/24", "10.20.0.1")
 SECOND_TENANT = TenantNetwork("tenant-b", 200, "10.30.0.0/24", "10.30.0.1")
 
+LIGHT_TENANT = TenantNetwork("tenant-a", 100, "10.20.0.0/16", "10.20.0.1")
+"""With room for the machines of a thousand servers."""
+
+FLEET_USER = "metalplane:fleet"
+_FLEET_BMC = "fleet-bmc"
+
 _SMALLEST = ServerSize(cpus=1, memory_mib=256)
 _SIZES = {"debian": ServerSize(cpus=2, memory_mib=1024)}
 
@@ -78,25 +84,58 @@ def objects(image: Image, bmcs: Sequence[tuple[int, str]]) -> list[Json]:
     ]
 
 
+def light_objects(image: Image, bmc_ports: Sequence[int], bmc_password: str) -> list[Json]:
+    """As ``objects``, of light servers: one identity for all agents, and one password for all BMCs."""
+    namespaces = [INSTALLATION_NAMESPACE, LIGHT_TENANT.name]
+    namespaces += [dpu_namespace(f"dpu{number}") for number in range(len(bmc_ports))]
+    fleet = {"kind": "User", "apiGroup": _RBAC, "name": FLEET_USER}
+    size = server_size(image.name)
+    return [
+        *(_object("v1", "Namespace", name) for name in namespaces),
+        *provider_rights(),
+        _role("ClusterRole", "metalplane-fleet", rights.agent()),
+        _binding("ClusterRoleBinding", "ClusterRole", "metalplane-fleet", fleet),
+        _role("ClusterRole", "metalplane-provider-at-dpus", rights.provider_at_dpu()),
+        _binding("ClusterRoleBinding", "ClusterRole", "metalplane-provider-at-dpus", _provider_subject()),
+        *_storage(),
+        *_catalogue(image, (LIGHT_TENANT,)),
+        _bmc_secret(_FLEET_BMC, bmc_password),
+        *(_node(f"dpu{number}") for number in range(len(bmc_ports))),
+        *(_server_object(number, port, _FLEET_BMC, size) for number, port in enumerate(bmc_ports)),
+    ]
+
+
 def _server(number: int, bmc_port: int, bmc_password: str, size: ServerSize) -> Iterator[Json]:
     server, dpu = f"server{number}", f"dpu{number}"
     yield _object("v1", "Namespace", dpu_namespace(dpu))
     yield from dpu_rights(dpu)
-    yield _object("v1", "Node", dpu, labels={f"{GROUP}/dpu": "true"}) | {"spec": {"unschedulable": True}}
-    credentials = {"username": BMC_USER, "password": bmc_password}
-    yield _object("v1", "Secret", f"{server}-bmc", INSTALLATION_NAMESPACE) | {
+    yield _node(dpu)
+    yield _bmc_secret(f"{server}-bmc", bmc_password)
+    yield _server_object(number, bmc_port, f"{server}-bmc", size)
+
+
+def _node(dpu: str) -> Json:
+    return _object("v1", "Node", dpu, labels={f"{GROUP}/dpu": "true"}) | {"spec": {"unschedulable": True}}
+
+
+def _bmc_secret(name: str, password: str) -> Json:
+    credentials = {"username": BMC_USER, "password": password}
+    return _object("v1", "Secret", name, INSTALLATION_NAMESPACE) | {
         "type": "kubernetes.io/basic-auth",
         "data": {key: base64.b64encode(value.encode()).decode() for key, value in credentials.items()},
     }
-    yield _object(API_VERSION, "Server", server) | {
+
+
+def _server_object(number: int, bmc_port: int, secret: str, size: ServerSize) -> Json:
+    return _object(API_VERSION, "Server", f"server{number}") | {
         "spec": {
             "bmc": {
                 "protocol": "ipmi",
                 "address": "127.0.0.1",
                 "port": bmc_port,
-                "secretRef": {"name": f"{server}-bmc"},
+                "secretRef": {"name": secret},
             },
-            "dpu": {"name": dpu},
+            "dpu": {"name": f"dpu{number}"},
             "slots": SLOTS,
             "nicSlots": [{"slot": slot, "representor": device} for slot, device in NIC_SLOTS.items()],
             "capacity": _capacity(size),

@@ -77,6 +77,9 @@ class ControlPlane:
             "kubeconfig": config,
             "controllers": ",".join(CONTROLLERS),
             "leader-elect": "false",
+            # Its usual 20 requests a second are meant for a cluster that has other users.
+            "kube-api-qps": 500,
+            "kube-api-burst": 1000,
             "bind-address": "127.0.0.1",
             "secure-port": self._ports.controller_manager,
             "tls-cert-file": tls.certificate,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from provider.api.names import INSTALLATION_NAMESPACE, dpu_namespace
 from sandbox import fabric, inventory
+from sandbox.fleet.paths import STORAGE_SOCKET
 from sandbox.inventory import ServerSize
 from sandbox.ovs import BRIDGE
 from sandbox.paths import Layout
@@ -21,6 +22,9 @@ FUNCTION = "function-metalplane"
 LVSTORE = "lvs0"
 POOL_SIZE_BYTES = 256 << 30
 """Of the storage node's pool: a sparse file, so this costs nothing until it is written to."""
+
+LIGHT_POOL_SIZE_BYTES = 4 << 40
+"""Nothing is ever written to it."""
 
 RELAY_PORT = 6443
 _STORAGE_MIB, _DPU_MIB = 512, 1024
@@ -115,6 +119,34 @@ def server(layout: Layout, number: int, ports: Ports, size: ServerSize) -> list[
     ]
 
 
+def fleet(layout: Layout, ports: Ports, kubeconfig: Path) -> list[ProcessSpec]:
+    """All light servers with their agents, and the storage node with its CSI driver."""
+    servers = _module(
+        "sandbox.fleet",
+        run_dir=layout.run,
+        bmc_ports=",".join(map(str, ports.bmc)),
+        password_file=bmc_password_file(layout, 0),
+        kubeconfig=kubeconfig,
+    )
+    storage_socket, csi_socket = layout.run / STORAGE_SOCKET, layout.storage_run / "csi.sock"
+    driver = _module(
+        "dpu_handler.lvol",
+        endpoint=f"unix:{csi_socket}",
+        spdk_socket=storage_socket,
+        image_dir=layout.storage / "images",
+        pool_file=layout.storage / "pool.img",
+        pool_size_bytes=LIGHT_POOL_SIZE_BYTES,
+        lvstore=LVSTORE,
+        protocol="nvmf-tcp",
+        traddr="127.0.0.1",
+        trsvcid=fabric.NVMF_PORT,
+    )
+    return [
+        ProcessSpec("fleet", servers, ready=(Ready("unix", str(storage_socket)),), ready_timeout_s=120.0),
+        ProcessSpec("lvol", driver, ready=(Ready("unix", str(csi_socket)),)),
+    ]
+
+
 def function(ports: Ports, certificates: Path) -> ProcessSpec:
     """The composition function, which answers callers of its own authority only."""
     address = f"127.0.0.1:{ports.function}"
@@ -126,7 +158,9 @@ def function(ports: Ports, certificates: Path) -> ProcessSpec:
     )
 
 
-def provider(layout: Layout, ports: Ports, kubeconfig: Path, function_certificates: Path) -> ProcessSpec:
+def provider(
+    layout: Layout, ports: Ports, kubeconfig: Path, function_certificates: Path, *, trace_dir: Path | None
+) -> ProcessSpec:
     """The provider: engine, scheduler, controllers, CSI."""
     argv = _module(
         "provider",
@@ -137,7 +171,7 @@ def provider(layout: Layout, ports: Ports, kubeconfig: Path, function_certificat
         csi=f"{inventory.CSI_DRIVER}=unix:{layout.storage_run / 'csi.sock'}",
         namespace=INSTALLATION_NAMESPACE,
         identity="provider",
-        trace_dir=layout.trace,
+        **({} if trace_dir is None else {"trace_dir": trace_dir}),
     )
     return ProcessSpec("provider", argv)
 

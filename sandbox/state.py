@@ -34,6 +34,8 @@ class State:
     image: str
     ports: Ports
     targets: Targets = STAND_INS
+    light: bool = False
+    """Whether the servers are light ones, all in one process."""
 
 
 def boot_id() -> str:
@@ -41,7 +43,7 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def choose(servers: int, image: str, seed: str, targets: Targets = STAND_INS) -> State:
+def choose(servers: int, image: str, seed: str, targets: Targets = STAND_INS, *, light: bool = False) -> State:
     """A new state with ports that are free now; different seeds begin to look at different places."""
     free = _free_ports(int(seed, 16) % len(_PORTS))
     ports = Ports(
@@ -52,7 +54,7 @@ def choose(servers: int, image: str, seed: str, targets: Targets = STAND_INS) ->
         function=next(free),
         bmc=tuple(next(free) for _ in range(servers)),
     )
-    return State(boot_id(), servers, image, ports, targets)
+    return State(boot_id(), servers, image, ports, targets, light)
 
 
 def read(path: Path) -> State | None:
@@ -60,7 +62,8 @@ def read(path: Path) -> State | None:
     try:
         value = json.loads(path.read_text())
         ports = Ports(**{**value["ports"], "bmc": tuple(value["ports"]["bmc"])})
-        state = State(value["boot_id"], value["servers"], value["image"], ports, Targets(**value["targets"]))
+        targets = Targets(**value["targets"])
+        state = State(value["boot_id"], value["servers"], value["image"], ports, targets, value["light"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return state if state.boot_id == boot_id() else None

@@ -1,12 +1,14 @@
 """EmulatedNIC: a port of the bridge shown to the server as a PCIe NIC, and whether the machine answers on it."""
 
+from collections.abc import Callable
+
 from dpu_handler.controllers.device import LOOK_AGAIN, Device, Fact
 from dpu_handler.execution.dpu import Dpu
 from dpu_handler.execution.observation import observe_nics
 from dpu_handler.planning import nic as planning
 from dpu_handler.planning.nic import NIC
 from dpu_handler.planning.observed import Observed
-from dpu_handler.probe.prober import Prober, Target
+from dpu_handler.probe.prober import ARPProber, Prober, Target
 from dpu_handler.southbound import SouthboundError
 from provider.api.conditions import PLUGGED, READY, REMOVED
 from provider.api.emulatednic import EmulatedNIC, EmulatedNICStatus, Reachability
@@ -25,11 +27,13 @@ class EmulatedNICController:
     workers = 4
     watches: tuple[Watch, ...] = ()
 
-    def __init__(self, runtime: Runtime, dpu: Dpu) -> None:
+    def __init__(
+        self, runtime: Runtime, dpu: Dpu, probe: Callable[[Dpu, Callable[[str], None]], Prober] = ARPProber
+    ) -> None:
         self._runtime = runtime
         self._dpu = dpu
         self._device: Device[EmulatedNICStatus] = Device(runtime, EMULATEDNIC, dpu)
-        self.prober = Prober(dpu, self._reachability_changed)
+        self.prober = probe(dpu, self._reachability_changed)
 
     async def reconcile(self, key: Key) -> Outcome:
         """Bring one NIC to what it should be, and report."""

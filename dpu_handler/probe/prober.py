@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Protocol
 
 from dpu_handler.execution.dpu import Dpu
 from dpu_handler.probe.arp import Announcement
@@ -39,8 +40,31 @@ class _Watched:
     """Why it could not be asked, as the log has it already."""
 
 
-class Prober:
-    """``changed`` is called with the owner whose verdict is another now."""
+class Prober(Protocol):
+    """Knows of each watched machine whether it is there."""
+
+    async def watch(self, target: Target, known: Reachability | None) -> None:
+        """Ask for the target from now on. ``known`` is what was believed before the agent was restarted."""
+
+    async def forget(self, owner: str, vlan: int) -> None:
+        """Ask no more. Raises ``SouthboundError`` when something that nobody needs could not be removed."""
+
+    @property
+    def has_left(self) -> bool:
+        """Whether something waits to be removed: then watch again soon."""
+
+    def link_down(self, owner: str) -> None:
+        """The server's end of the link is down."""
+
+    def reachability(self, owner: str) -> Reachability | None:
+        """What is believed; None for a NIC that is not watched."""
+
+    def close(self) -> None:
+        """Stop asking."""
+
+
+class ARPProber:
+    """Asks by ARP. ``changed`` is called with the owner whose verdict is another now."""
 
     def __init__(self, dpu: Dpu, changed: Callable[[str], None]) -> None:
         self._dpu = dpu

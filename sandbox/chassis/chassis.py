@@ -25,6 +25,7 @@ from sandbox.chassis.errors import (
 )
 from sandbox.chassis.functions import DiskFunction, Function, NicFunction, record_of
 from sandbox.chassis.guest import Guest
+from sandbox.chassis.methods import BOOT_DEVICES
 from sandbox.chassis.process import QemuProcess, QemuSlot
 from sandbox.chassis.qemu_command import Hardware, Paths, command_line, device_id
 from sandbox.chassis.qmp import Event
@@ -32,7 +33,6 @@ from sandbox.chassis.state import Power, Slot, State, StateFile
 
 _log = logging.getLogger(__name__)
 
-BOOT_DEVICES = ("none", "disk")
 _HOLD_POLL_S = 0.2
 _ASK_AGAIN_S = 5.0
 # Shorter than a client's usual patience of 10 s, so that the caller gets an answer and not a broken connection.

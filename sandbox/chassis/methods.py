@@ -1,18 +1,62 @@
 """The methods of the two sockets as tables: device emulation for the DPU; power and cables for the BMC and tests."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from sandbox.chassis.chassis import Chassis
 from sandbox.chassis.errors import InvalidRequest
-from sandbox.chassis.functions import parse_function, parse_slot
+from sandbox.chassis.functions import Function, parse_function, parse_slot
 from sandbox.chassis.rpc import Handler
 from sandbox.chassis.state import Power
 
 Params = Mapping[str, Any]
 
+BOOT_DEVICES = ("none", "disk")
 
-def emulation_methods(chassis: Chassis) -> dict[str, Handler]:
+
+class SlotsAndPower(Protocol):
+    """A chassis, whatever its server is made of. Every method may raise ChassisError."""
+
+    @property
+    def power(self) -> Power:
+        """The power now."""
+
+    @property
+    def boots(self) -> int:
+        """How often the firmware has started."""
+
+    @property
+    def boot_device(self) -> str:
+        """Where the firmware boots from."""
+
+    async def list_functions(self) -> list[dict[str, Any]]:
+        """What sits in the slots."""
+
+    async def plug(self, function: Function) -> None:
+        """Put a function into its slot."""
+
+    async def unplug(self, number: int, *, wait_for_done: bool, force: bool) -> None:
+        """Take a function out of its slot."""
+
+    async def set_link(self, number: int, *, up: bool) -> None:
+        """Pull or put back the cable of a NIC."""
+
+    async def set_boot_device(self, device: str) -> None:
+        """Choose the boot device."""
+
+    async def power_on(self) -> None:
+        """Switch on."""
+
+    async def power_off(self) -> None:
+        """Cut the power."""
+
+    async def power_reset(self) -> None:
+        """Hard reset."""
+
+    async def power_soft(self) -> None:
+        """Press the power button."""
+
+
+def emulation_methods(chassis: SlotsAndPower) -> dict[str, Handler]:
     """``emulation_function_list``, ``emulation_plug``, ``emulation_unplug``."""
 
     async def function_list(params: Params) -> Any:
@@ -33,7 +77,7 @@ def emulation_methods(chassis: Chassis) -> dict[str, Handler]:
     return {"emulation_function_list": function_list, "emulation_plug": plug, "emulation_unplug": unplug}
 
 
-def control_methods(chassis: Chassis) -> dict[str, Handler]:
+def control_methods(chassis: SlotsAndPower) -> dict[str, Handler]:
     """``power_get/on/off/reset/soft``, ``boot_device_get/set``, ``link_set``, ``boots``."""
 
     async def power_get(params: Params) -> Any:

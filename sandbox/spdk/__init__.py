@@ -17,12 +17,13 @@ The border: nothing outside `sandbox` may import this package; clients know its 
   json_stream   one JSON value after another out of a byte stream, with SPDK's limits
   rpc_server    connections, the 4 ms poll, batches, the request log
   dispatch      method table: name -> parameter model -> handler; the one error that handlers raise
-  storage_daemon  a qemu-storage-daemon child and its QMP
+  data_path     the seam to what carries the data
+  storage_daemon, sockets   a qemu-storage-daemon child, its QMP, and who is really connected to it
   bdevs         the registry of block devices: names, claims, who holds one open
-  aio, lvols, nvme_initiator   what a bdev is backed by
-  lvstore, qcow2   what a pool holds and how it survives a kill
-  nvmf_target   subsystems, hosts, listeners -> NBD exports
-  vhost, unix_peers   vhost-user-blk controllers and who is really connected to them
-  *_rpc         the handlers, one file for each noun
-  target        puts one target together
+  aio, lvstore, nvme   what a bdev is backed by
+  qcow2         the files that volumes are kept in
+  nvmf, nbd     subsystems, hosts, listeners -> NBD exports, and the handshake that tells of one
+  vhost         vhost-user-blk controllers
+  *_rpc, *_params   handlers and parameters of the nouns that have many
+  cli           puts one target together
 """

@@ -9,8 +9,8 @@ import uuid
 from pathlib import Path
 
 from sandbox.spdk.bdevs import Bdev, BlockNode
+from sandbox.spdk.data_path import DataPath
 from sandbox.spdk.dispatch import Json, RpcError
-from sandbox.spdk.storage_daemon import StorageDaemon
 
 DEFAULT_BLOCK_SIZE = 512
 
@@ -22,7 +22,7 @@ class AioBdev(Bdev):
     io_types = frozenset({"read", "write", "flush", "reset", "write_zeroes"})
 
     def __init__(
-        self, daemon: StorageDaemon, name: str, path: Path, *, bdev_uuid: str | None, block_size: int, read_only: bool
+        self, daemon: DataPath, name: str, path: Path, *, bdev_uuid: str | None, block_size: int, read_only: bool
     ) -> None:
         size_bytes = _size(path)
         effective = block_size or DEFAULT_BLOCK_SIZE

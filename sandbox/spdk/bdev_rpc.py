@@ -10,8 +10,8 @@ from pydantic import Field
 
 from sandbox.spdk.aio import AioBdev
 from sandbox.spdk.bdevs import FILE_EXISTS, NO_SUCH_DEVICE, BdevRegistry
+from sandbox.spdk.data_path import DataPath
 from sandbox.spdk.dispatch import INVALID_ARGUMENT, Json, MethodTable, Params, RpcError
-from sandbox.spdk.storage_daemon import StorageDaemon
 
 
 class GetBdevs(Params):
@@ -40,7 +40,7 @@ class GetNotifications(Params):
 class BdevRpc:
     """`daemon` opens the files of AIO bdevs."""
 
-    def __init__(self, registry: BdevRegistry, daemon: StorageDaemon) -> None:
+    def __init__(self, registry: BdevRegistry, daemon: DataPath) -> None:
         self._registry = registry
         self._daemon = daemon
 

@@ -14,8 +14,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from sandbox.spdk.data_path import DataPath
 from sandbox.spdk.dispatch import INVALID_PARAMS, Json, RpcError
-from sandbox.spdk.storage_daemon import StorageDaemon
 
 ClaimType = Literal["exclusive_write", "read_many_write_none"]
 NO_SUCH_DEVICE = RpcError.from_errno(errno.ENODEV)
@@ -33,7 +33,7 @@ _IO_TYPES = (
 class BlockNode:
     """Where a bdev's data is to be had: a node of a storage daemon's block graph."""
 
-    daemon: StorageDaemon
+    daemon: DataPath
     name: str
 
 
@@ -68,6 +68,11 @@ class Bdev(ABC):
     @property
     def aliases(self) -> list[str]:
         return [self.uuid]
+
+    @property
+    def names(self) -> set[str]:
+        """All that it answers to: SPDK enters aliases and UUID as names."""
+        return {self.name, self.uuid, *self.aliases}
 
     @property
     def size_bytes(self) -> int:
@@ -154,21 +159,22 @@ class BdevRegistry:
     """All bdevs of a target, in order of registration."""
 
     def __init__(self) -> None:
-        self._bdevs: list[Bdev] = []
+        self._bdevs: dict[str, Bdev] = {}
+        self._by_name: dict[str, Bdev] = {}
         self._examiners: list[Callable[[Bdev], Awaitable[None]]] = []
         self._changed = asyncio.Event()
         self.notifications = Notifications()
 
     def __iter__(self) -> Any:
-        return iter(list(self._bdevs))
+        return iter(list(self._bdevs.values()))
 
     def on_register(self, examine: Callable[[Bdev], Awaitable[None]]) -> None:
         """`examine` looks at each new bdev (a module finds its own on it), before the bdev's creator is answered."""
         self._examiners.append(examine)
 
     def find(self, name: str) -> Bdev | None:
-        """By name, alias or UUID: SPDK enters all of them as names."""
-        return next((bdev for bdev in self._bdevs if name == bdev.name or name in (*bdev.aliases, bdev.uuid)), None)
+        """By name, alias or UUID."""
+        return self._by_name.get(name)
 
     def get(self, name: str, error: RpcError = NO_SUCH_DEVICE) -> Bdev:
         bdev = self.find(name)
@@ -184,9 +190,11 @@ class BdevRegistry:
 
     def add(self, bdev: Bdev) -> None:
         """Enter it; -17 when one of its names is taken."""
-        if any(self.find(name) for name in (bdev.name, *bdev.aliases)):
+        if any(self.find(name) for name in bdev.names):
             raise FILE_EXISTS
-        self._bdevs.append(bdev)
+        self._bdevs[bdev.name] = bdev
+        for name in bdev.names:
+            self._by_name[name] = bdev
         self.notifications.send("bdev_register", bdev)
         self._changed.set()
 
@@ -197,9 +205,11 @@ class BdevRegistry:
 
     async def unregister(self, bdev: Bdev) -> None:
         """Take it out, then let every holder go; the caller closes what backs it."""
-        if bdev not in self._bdevs:
+        if self._bdevs.get(bdev.name) is not bdev:
             return
-        self._bdevs.remove(bdev)
+        del self._bdevs[bdev.name]
+        for name in bdev.names:
+            del self._by_name[name]
         self.notifications.send("bdev_unregister", bdev)
         while bdev.openings:
             opening = bdev.openings.pop()

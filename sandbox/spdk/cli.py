@@ -13,8 +13,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sandbox.spdk import qcow2
 from sandbox.spdk.bdev_rpc import BdevRpc
 from sandbox.spdk.bdevs import BdevRegistry
+from sandbox.spdk.data_path import DataPath, VolumeFiles
 from sandbox.spdk.dispatch import Json, MethodTable, Params
 from sandbox.spdk.lvol_rpc import LvolRpc
 from sandbox.spdk.nvme import NvmeRpc
@@ -61,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         args.dir.mkdir(parents=True, exist_ok=True)
-        listener = _listen(args.socket)
+        listener = listen(args.socket)
     except OSError as error:
         print(f"spdk: cannot serve {args.socket} with files in {args.dir}: {error.strerror or error}", file=sys.stderr)
         return 1
@@ -84,7 +86,7 @@ async def _serve(args: argparse.Namespace, listener: socket.socket) -> int:
     daemon = await StorageDaemon.start(args.qemu_storage_daemon, on_death)
     server = RpcServer(
         listener,
-        methods(daemon, vhost_dir),
+        methods(daemon, qcow2, vhost_dir),
         poll_interval_s=0.0 if args.fast else POLL_INTERVAL_S,
         request_log=RequestLog(args.request_log),
     )
@@ -96,8 +98,8 @@ async def _serve(args: argparse.Namespace, listener: socket.socket) -> int:
     return 1 if died.is_set() else 0
 
 
-def methods(daemon: StorageDaemon, vhost_dir: Path) -> MethodTable:
-    """All methods of a target whose data path is `daemon`."""
+def methods(daemon: DataPath, files: VolumeFiles, vhost_dir: Path) -> MethodTable:
+    """All methods of a target whose data path is `daemon`, and whose volumes are kept in `files`."""
     table, registry = MethodTable(), BdevRegistry()
 
     async def get_methods(_: GetMethods) -> Json:
@@ -109,14 +111,14 @@ def methods(daemon: StorageDaemon, vhost_dir: Path) -> MethodTable:
     table.add("rpc_get_methods", GetMethods, get_methods, optional=True)
     table.add_without_params("spdk_get_version", get_version)
     BdevRpc(registry, daemon).add_to(table)
-    LvolRpc(registry, daemon).add_to(table)
+    LvolRpc(registry, daemon, files).add_to(table)
     NvmfRpc(registry, daemon).add_to(table)
     NvmeRpc(registry, daemon).add_to(table)
     VhostRpc(registry, daemon, vhost_dir).add_to(table)
     return table
 
 
-def _listen(path: Path) -> socket.socket:
+def listen(path: Path) -> socket.socket:
     """Listen on the path; a socket that a target left behind is replaced, that of one that lives is not."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with socket.socket(socket.AF_UNIX) as somebody:

@@ -10,9 +10,9 @@ from pydantic import Field
 
 from sandbox.spdk.aio import AioBdev
 from sandbox.spdk.bdevs import FILE_EXISTS, NO_SUCH_DEVICE, Bdev, BdevRegistry, Opening
+from sandbox.spdk.data_path import DataPath, VolumeFiles
 from sandbox.spdk.dispatch import INTERNAL_ERROR, INVALID_ARGUMENT, INVALID_PARAMS, Json, MethodTable, Params, RpcError
 from sandbox.spdk.lvstore import NO_SPACE, LvolBdev, LvolRecord, Lvstore
-from sandbox.spdk.storage_daemon import StorageDaemon
 
 DEFAULT_CLUSTER_BYTES = 4 << 20
 _MIB = 1 << 20
@@ -70,11 +70,12 @@ class Resize(Params):
 
 
 class LvolRpc:
-    """All lvstores of a target. `daemon` opens their files."""
+    """All lvstores of a target. `daemon` opens the files that `files` makes."""
 
-    def __init__(self, registry: BdevRegistry, daemon: StorageDaemon) -> None:
+    def __init__(self, registry: BdevRegistry, daemon: DataPath, files: VolumeFiles) -> None:
         self._registry = registry
         self._daemon = daemon
+        self._files = files
         self._stores: list[Lvstore] = []
         self._bases: dict[str, Opening] = {}
         registry.on_register(self._examine)
@@ -99,7 +100,7 @@ class LvolRpc:
         if bdev.claim is not None or not isinstance(bdev, AioBdev):
             raise RpcError.from_errno(errno.EPERM)
         cluster_bytes = params.cluster_sz or DEFAULT_CLUSTER_BYTES
-        store = Lvstore.create(bdev.name, bdev.path, params.lvs_name, cluster_bytes)
+        store = Lvstore.create(bdev.name, bdev.path, params.lvs_name, cluster_bytes, self._files)
         self._enter(store, bdev)
         return store.record.uuid
 
@@ -215,7 +216,11 @@ class LvolRpc:
 
     async def _examine(self, bdev: Bdev) -> None:
         """A bdev that an lvstore lies on brings its volumes along."""
-        store = Lvstore.load(bdev.name, bdev.path) if isinstance(bdev, AioBdev) and not bdev.read_only else None
+        store = (
+            Lvstore.load(bdev.name, bdev.path, self._files)
+            if isinstance(bdev, AioBdev) and not bdev.read_only
+            else None
+        )
         if store is None or self._store(store.record.name) is not None:
             return
         self._enter(store, bdev)

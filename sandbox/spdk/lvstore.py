@@ -14,10 +14,9 @@ import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from sandbox.spdk import qcow2
 from sandbox.spdk.bdevs import Bdev, BlockNode
+from sandbox.spdk.data_path import DataPath, VolumeFiles
 from sandbox.spdk.dispatch import INVALID_PARAMS, Json, RpcError
-from sandbox.spdk.storage_daemon import StorageDaemon
 
 BLOCK_BYTES = 512
 _PAGE_BYTES = 4096
@@ -51,31 +50,32 @@ class LvstoreRecord:
 class Lvstore:
     """One lvstore, on the file of an AIO bdev."""
 
-    def __init__(self, base_bdev: str, pool: Path, record: LvstoreRecord) -> None:
+    def __init__(self, base_bdev: str, pool: Path, record: LvstoreRecord, files: VolumeFiles) -> None:
         self.base_bdev = base_bdev
         self.record = record
         self._pool = pool
+        self._files = files
         self._directory = directory_of(pool)
 
     @classmethod
-    def create(cls, base_bdev: str, pool: Path, name: str, cluster_bytes: int) -> Lvstore:
+    def create(cls, base_bdev: str, pool: Path, name: str, cluster_bytes: int, files: VolumeFiles) -> Lvstore:
         directory = directory_of(pool)
         directory.mkdir(exist_ok=True)
         for leftover in directory.iterdir():
             leftover.unlink()
-        store = cls(base_bdev, pool, LvstoreRecord(str(uuid.uuid4()), name, cluster_bytes))
+        store = cls(base_bdev, pool, LvstoreRecord(str(uuid.uuid4()), name, cluster_bytes), files)
         store.save()
         return store
 
     @classmethod
-    def load(cls, base_bdev: str, pool: Path) -> Lvstore | None:
+    def load(cls, base_bdev: str, pool: Path, files: VolumeFiles) -> Lvstore | None:
         """The lvstore that lies on the file, if there is one."""
         try:
             kept = json.loads((directory_of(pool) / "lvstore.json").read_text())
         except FileNotFoundError:
             return None
         lvols = [LvolRecord(**lvol) for lvol in kept.pop("lvols")]
-        return cls(base_bdev, pool, LvstoreRecord(**kept, lvols=lvols))
+        return cls(base_bdev, pool, LvstoreRecord(**kept, lvols=lvols), files)
 
     def save(self) -> None:
         """Commit: after a crash there is the old state or the new one."""
@@ -107,7 +107,7 @@ class Lvstore:
         return -(-size_bytes // self.record.cluster_bytes)
 
     def allocated(self, lvol: LvolRecord) -> int:
-        return qcow2.allocated_clusters(self.file(lvol))
+        return self._files.allocated_clusters(self.file(lvol))
 
     @property
     def total_clusters(self) -> int:
@@ -124,7 +124,7 @@ class Lvstore:
         """Make the file, then the entry: a file without an entry belongs to nobody."""
         backing = self._backing(lvol)
         size_bytes = lvol.clusters * self.record.cluster_bytes
-        await qcow2.create(self.file(lvol), size_bytes, self.record.cluster_bytes, backing=backing, full=full)
+        await self._files.create(self.file(lvol), size_bytes, self.record.cluster_bytes, backing=backing, full=full)
         self.record.lvols.append(lvol)
         self.save()
 
@@ -133,10 +133,10 @@ class Lvstore:
         taken = LvolRecord(
             name, str(uuid.uuid4()), origin.clusters, origin.thin, True, origin.parent, origin.esnap, origin.esnap_file
         )
-        os.link(self.file(origin), self.file(taken))
+        self._files.link(self.file(origin), self.file(taken))
         size_bytes = origin.clusters * self.record.cluster_bytes
         backing = (self.file(taken), "qcow2")
-        await qcow2.create(self.file(origin), size_bytes, self.record.cluster_bytes, backing=backing)
+        await self._files.create(self.file(origin), size_bytes, self.record.cluster_bytes, backing=backing)
         origin.parent, origin.esnap, origin.esnap_file, origin.thin = taken.uuid, None, None, True
         self.record.lvols.append(taken)
         self.save()
@@ -144,21 +144,21 @@ class Lvstore:
 
     async def decouple(self, lvol: LvolRecord) -> None:
         """The volume holds all its data itself after it."""
-        await qcow2.copy_whole(self.file(lvol), self.record.cluster_bytes)
+        await self._files.copy_whole(self.file(lvol), self.record.cluster_bytes)
         lvol.parent, lvol.esnap, lvol.esnap_file, lvol.thin = None, None, None, False
         self.save()
 
     async def remove(self, lvol: LvolRecord) -> None:
         """A snapshot with one clone is merged into that clone."""
         for clone in self.clones(lvol):
-            await qcow2.change_backing(self.file(clone), self._backing(lvol))
+            await self._files.change_backing(self.file(clone), self._backing(lvol))
             clone.parent, clone.esnap, clone.esnap_file = lvol.parent, lvol.esnap, lvol.esnap_file
         self.record.lvols.remove(lvol)
         self.save()
-        self.file(lvol).unlink()
+        self._files.remove(self.file(lvol))
 
     async def resize(self, lvol: LvolRecord, clusters: int) -> None:
-        await qcow2.resize(self.file(lvol), clusters * self.record.cluster_bytes)
+        await self._files.resize(self.file(lvol), clusters * self.record.cluster_bytes)
         lvol.clusters = clusters
         self.save()
 
@@ -175,7 +175,7 @@ class LvolBdev(Bdev):
     product_name = "Logical Volume"
     io_types = frozenset({"read", "write", "unmap", "reset", "write_zeroes", "seek_hole", "seek_data"})
 
-    def __init__(self, daemon: StorageDaemon, store: Lvstore, lvol: LvolRecord) -> None:
+    def __init__(self, daemon: DataPath, store: Lvstore, lvol: LvolRecord) -> None:
         size_bytes = lvol.clusters * store.record.cluster_bytes
         super().__init__(lvol.uuid, lvol.uuid, BLOCK_BYTES, size_bytes // BLOCK_BYTES, read_only=lvol.snapshot)
         if lvol.snapshot:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from sandbox.spdk.bdevs import FILE_EXISTS, NO_SUCH_DEVICE, Bdev, BdevRegistry, BlockNode
+from sandbox.spdk.data_path import DataPath
 from sandbox.spdk.dispatch import INVALID_ARGUMENT, Json, MethodTable, Params, RpcError
-from sandbox.spdk.nbd import ExportInfo, NbdRefused, export_info
+from sandbox.spdk.nbd import ExportInfo, NbdRefused
 from sandbox.spdk.nvmf import export_name
-from sandbox.spdk.storage_daemon import StorageDaemon, StorageDaemonError
+from sandbox.spdk.storage_daemon import StorageDaemonError
 
-_CONNECT_TIMEOUT_S = 10.0
 _ATTACHES = itertools.count(1)
 _TRANSFER_BYTES = 128 * 1024
 _RECONNECT_S = 7 * 24 * 3600
@@ -71,7 +71,7 @@ class NvmeBdev(Bdev):
          "compare_and_write", "copy"}
     )  # fmt: skip
 
-    def __init__(self, daemon: StorageDaemon, params: Attach, info: ExportInfo) -> None:
+    def __init__(self, daemon: DataPath, params: Attach, info: ExportInfo) -> None:
         identity = json.loads(info.description)
         super().__init__(f"{params.name}n1", identity["uuid"], 512, info.size_bytes // 512)
         self._daemon = daemon
@@ -118,7 +118,7 @@ class NvmeBdev(Bdev):
 class NvmeRpc:
     """The controllers of one target."""
 
-    def __init__(self, registry: BdevRegistry, daemon: StorageDaemon) -> None:
+    def __init__(self, registry: BdevRegistry, daemon: DataPath) -> None:
         self._registry = registry
         self._daemon = daemon
         self._controllers: dict[str, Controller] = {}
@@ -173,7 +173,7 @@ class NvmeRpc:
     async def _connect(self, params: Attach) -> ExportInfo:
         name = export_name(params.subnqn, params.hostnqn)
         try:
-            return await export_info(params.traddr, int(params.trsvcid or "4420"), name, _CONNECT_TIMEOUT_S)
+            return await self._daemon.export_info(params.traddr, int(params.trsvcid or "4420"), name)
         except (NbdRefused, ValueError) as error:
             raise _INPUT_OUTPUT from error
 

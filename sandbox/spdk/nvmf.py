@@ -2,7 +2,7 @@
 
 The RPC is SPDK's; the wire is NBD. A subsystem has one NBD export for each host that it lists, named after both, made
 when host, namespace and listener are there and cut hard when one of them goes: so a host that is not listed, or not
-any more, finds nothing. The export's description tells what Identify tells: UUID, serial and model number.
+any more, finds nothing. The export's description tells what Identify tells: UUID, size, serial and model number.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sandbox.spdk.bdevs import Bdev, BdevRegistry, Opening
+from sandbox.spdk.data_path import DataPath
 from sandbox.spdk.dispatch import (
     INTERNAL_ERROR,
     INVALID_PARAMETERS,
@@ -39,8 +40,6 @@ from sandbox.spdk.nvmf_params import (
     RemoveNamespace,
     is_nqn,
 )
-from sandbox.spdk.sockets import peers_of_tcp_listener
-from sandbox.spdk.storage_daemon import StorageDaemon
 
 DISCOVERY_NQN = "nqn.2014-08.org.nvmexpress.discovery"
 _INTERNAL = RpcError(INTERNAL_ERROR, "Internal error")
@@ -88,7 +87,7 @@ def export_name(subnqn: str, hostnqn: str) -> str:
 class NvmfRpc:
     """The subsystems of one target. `daemon` serves the exports."""
 
-    def __init__(self, registry: BdevRegistry, daemon: StorageDaemon) -> None:
+    def __init__(self, registry: BdevRegistry, daemon: DataPath) -> None:
         self._registry = registry
         self._daemon = daemon
         self._transports: list[str] = []
@@ -211,7 +210,7 @@ class NvmfRpc:
     async def get_controllers(self, params: Nqn) -> Json:
         """Who is connected, as far as NBD tells: how many clients the server has, not which export each uses."""
         subsystem = self._get(params.nqn)
-        if not subsystem.exports or self._server is None or not peers_of_tcp_listener(*self._server):
+        if not subsystem.exports or self._server is None or not self._daemon.nbd_peers(*self._server):
             return []
         connected = [host for host in subsystem.hosts if host in subsystem.exports]
         return [
@@ -321,11 +320,12 @@ def _describe(subsystem: Subsystem) -> Json:
     }
 
 
-def _identity(subsystem: Subsystem, namespace: Namespace) -> dict[str, str]:
+def _identity(subsystem: Subsystem, namespace: Namespace) -> dict[str, Json]:
     return {
         "uuid": namespace.uuid,
         "serial_number": subsystem.serial_number,
         "model_number": subsystem.model_number,
+        "size_bytes": namespace.bdev.size_bytes,
     }
 
 

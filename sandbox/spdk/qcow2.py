@@ -71,6 +71,16 @@ def allocated_clusters(path: Path) -> int:
     return count
 
 
+def link(path: Path, taken: Path) -> None:
+    """Give the file a second name."""
+    taken.hardlink_to(path)
+
+
+def remove(path: Path) -> None:
+    """Delete the file."""
+    path.unlink()
+
+
 async def _qemu_img(*arguments: str) -> None:
     process = await asyncio.create_subprocess_exec(
         "qemu-img",

@@ -17,8 +17,13 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from sandbox.spdk.nbd import ExportInfo, export_info
+from sandbox.spdk.sockets import peers_of_tcp_listener, peers_of_unix_listeners
+
+_CONNECT_TIMEOUT_S = 10.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -100,6 +105,18 @@ class StorageDaemon:
         deleted = self.event("BLOCK_EXPORT_DELETED", id=export_id)
         await self.execute("block-export-del", id=export_id, mode="hard")
         await deleted
+
+    async def export_info(self, host: str, port: int, name: str) -> ExportInfo:
+        """What the NBD server at that address tells of an export. Raises NbdRefused."""
+        return await export_info(host, port, name, _CONNECT_TIMEOUT_S)
+
+    def vhost_peers(self) -> dict[Path, int]:
+        """Servers connected to each vhost socket."""
+        return {Path(path): count for path, count in peers_of_unix_listeners(self.pid).items()}
+
+    def nbd_peers(self, address: str, port: str) -> int:
+        """Clients connected to the NBD server at that address."""
+        return peers_of_tcp_listener(address, port)
 
     async def kill(self) -> None:
         """SIGKILL and wait: requests that wait for a lost peer would hold back any gentler end."""

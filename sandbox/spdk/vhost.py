@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.spdk.bdevs import NO_SUCH_DEVICE_PARAM, Bdev, BdevRegistry, Opening
+from sandbox.spdk.data_path import DataPath
 from sandbox.spdk.dispatch import INTERNAL_ERROR, INVALID_ARGUMENT, INVALID_PARAMS, Json, MethodTable, Params, RpcError
-from sandbox.spdk.sockets import peers_of_unix_listeners
-from sandbox.spdk.storage_daemon import StorageDaemon
 
 _MISSING_ON_GET = RpcError.from_errno(errno.ENODEV, INTERNAL_ERROR)
 _EXISTS = RpcError.from_errno(errno.EEXIST, INVALID_PARAMS)
@@ -54,7 +53,7 @@ class Controller:
 class VhostRpc:
     """The controllers of one target; their sockets are in `directory`."""
 
-    def __init__(self, registry: BdevRegistry, daemon: StorageDaemon, directory: Path) -> None:
+    def __init__(self, registry: BdevRegistry, daemon: DataPath, directory: Path) -> None:
         self._registry = registry
         self._daemon = daemon
         self._directory = directory
@@ -86,7 +85,7 @@ class VhostRpc:
         if params.name is not None and params.name not in self._controllers:
             raise _MISSING_ON_GET
         names = list(self._controllers) if params.name is None else [params.name]
-        peers = peers_of_unix_listeners(self._daemon.pid)
+        peers = self._daemon.vhost_peers()
         return [self._describe(self._controllers[name], peers) for name in names]
 
     async def delete(self, params: Delete) -> Json:
@@ -95,7 +94,7 @@ class VhostRpc:
         if controller is None:
             raise NO_SUCH_DEVICE_PARAM
         # What changes is in the kernel.
-        while peers_of_unix_listeners(self._daemon.pid)[str(controller.socket)]:  # noqa: ASYNC110
+        while self._daemon.vhost_peers().get(controller.socket):  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_AGAIN_S)
         if self._controllers.pop(params.ctrlr, None) is None:
             raise NO_SUCH_DEVICE_PARAM
@@ -143,7 +142,7 @@ class VhostRpc:
             bdev.close(controller.opening)
         await bdev.release_node()
 
-    def _describe(self, controller: Controller, peers: Mapping[str, int]) -> Json:
+    def _describe(self, controller: Controller, peers: Mapping[Path, int]) -> Json:
         sessions = [
             {
                 "vid": number,
@@ -153,7 +152,7 @@ class VhostRpc:
                 "max_queues": 1,
                 "inflight_task_cnt": 0,
             }
-            for number in range(peers.get(str(controller.socket), 0))
+            for number in range(peers.get(controller.socket, 0))
         ]
         return {
             "ctrlr": controller.name,

@@ -18,7 +18,8 @@ from dpu_handler.southbound import (
     RpcRefused,
     SpdkClient,
 )
-from tests.unit.dpu_handler.model_ovsdb import BRIDGE, ModelOvsdb, Row, Tables, empty_tables
+from sandbox.fleet.switch import BRIDGE, Row, Tables, empty_tables
+from tests.unit.dpu_handler.model_ovsdb import ModelOvsdb
 
 VHOST_DIR = Path("/run/vhost")
 SIZE_BYTES = 1 << 30

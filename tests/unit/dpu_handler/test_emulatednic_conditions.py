@@ -9,6 +9,7 @@ from dpu_handler.controllers.emulatednic import EmulatedNICController
 from dpu_handler.execution import ports
 from dpu_handler.probe import prober, vlan
 from dpu_handler.probe.arp import Announcement
+from dpu_handler.probe.prober import ARPProber
 from provider.api.registry import EMULATEDNIC
 from provider.runtime.controller import Json, Key, Settled
 from tests.unit.dpu_handler.agent_bench import ApiServer, Bench, device
@@ -29,6 +30,7 @@ class Nics(Bench):
 
     def __init__(self, controller: EmulatedNICController, api: ApiServer, model: ModelDpu) -> None:
         super().__init__(EMULATEDNIC, controller, api, model)
+        assert isinstance(controller.prober, ARPProber)
         self.prober = controller.prober
 
     def hears(self, mac: str = MAC) -> None:

@@ -15,8 +15,8 @@ from dpu_handler.execution.observation import ATTACHED_MAC, OWNER, observe_nics
 from dpu_handler.planning import nic as planning
 from dpu_handler.planning.nic import NIC
 from dpu_handler.planning.steps import AddPort, CorrectPort, PlugNIC, RemovePort, Unplug
+from sandbox.fleet.switch import BRIDGE
 from tests.unit.dpu_handler.model_dpu import Fault, ModelDpu
-from tests.unit.dpu_handler.model_ovsdb import BRIDGE
 from tests.unit.dpu_handler.rounds import Rounds, faults
 
 MAC, OTHER_MAC = "52:54:00:aa:bb:01", "52:54:00:aa:bb:99"

@@ -13,7 +13,7 @@ import pytest
 from dpu_handler.probe import prober as module
 from dpu_handler.probe import reachability, vlan
 from dpu_handler.probe.arp import Announcement
-from dpu_handler.probe.prober import Prober, Target
+from dpu_handler.probe.prober import ARPProber, Target
 from dpu_handler.southbound import ConnectionLost
 from provider.api.emulatednic import Reachability
 from tests.unit.dpu_handler.model_dpu import ModelDpu
@@ -51,7 +51,7 @@ class Watch:
     def __init__(self) -> None:
         self.changes: list[str] = []
         self.model = ModelDpu()
-        self.prober = Prober(self.model.clients(), self.changes.append)
+        self.prober = ARPProber(self.model.clients(), self.changes.append)
 
     @property
     def state(self) -> str:
