@@ -1,41 +1,35 @@
-"""What was missed while the API server was away.
+"""What was missed while a watch stream was cut, by an API server that went away or a version that it no longer has.
 
-A watch stream that was cut begins anew with a list, and each object in it is told; of an empty list nothing is. So an
-object that went during an outage, as the last of its kind, would stay in the cache until the next full list. Whoever
-waits for it to go would wait as long.
+Such a stream begins anew with a list, and each object in it is told; of an empty list nothing is. So an object that
+went meanwhile, as the last of its kind, would stay in the cache until the next full list, and whoever waits for it to
+go would wait as long. That a list was taken at all is seen from the stream's own requests: it costs none of ours.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from http import HTTPStatus
+from types import SimpleNamespace
 
-from provider.runtime.errors import KubeError
+import aiohttp
 
-PROBE_S = 2.0
-RELIST_AFTER_S = (0.0, 5.0, 15.0)
-"""Streams come back one after the other, and what goes before a stream is back is missed by it too."""
+from provider.runtime.kubeconfig import ClusterAccess, Credentials
 
 
-async def relist_after_outages(
-    probe: Callable[[], Awaitable[object]],
-    relist: Callable[[], Awaitable[bool]],
-    *,
-    probe_s: float = PROBE_S,
-    after_s: tuple[float, ...] = RELIST_AFTER_S,
-) -> None:
-    """For ever: ask by ``probe``, and once it answers again after a ``KubeError``, have all lists taken anew.
+def session_that_tells_lists(
+    access: ClusterAccess, credentials: Credentials, listed: Callable[[str], None]
+) -> aiohttp.ClientSession:
+    """A session for watch streams; ``listed`` is called with the URL's path of each list that it is given."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=access.ssl_context(credentials)),
+        headers={"Authorization": f"Bearer {credentials.token}"} if credentials.token else {},
+        trace_configs=[_tracing(listed)],
+    )
 
-    ``relist`` tells whether all could be had; where not, that was an outage too.
-    """
-    away = False
-    while True:
-        await asyncio.sleep(probe_s)
-        try:
-            await probe()
-        except KubeError:
-            away = True
-            continue
-        if away:
-            away = False
-            for pause_s in after_s:
-                await asyncio.sleep(pause_s)
-                away = not await relist() or away
+
+def _tracing(listed: Callable[[str], None]) -> aiohttp.TraceConfig:
+    async def answered(_: aiohttp.ClientSession, __: SimpleNamespace, answer: aiohttp.TraceRequestEndParams) -> None:
+        if answer.response.status == HTTPStatus.OK and "watch" not in answer.url.query:
+            listed(answer.url.path)
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_end.append(answered)
+    return tracing

@@ -16,7 +16,6 @@ from provider.runtime.context import Runtime
 from provider.runtime.controller import Controller
 from provider.runtime.dispatch import Dispatcher
 from provider.runtime.errors import KubeError
-from provider.runtime.outages import relist_after_outages
 from provider.runtime.watching import Watcher
 
 _LOG = logging.getLogger(__name__)
@@ -83,7 +82,6 @@ class _Shell:
             asyncio.create_task(self._watch(unwatch, stop), name="watch"),
             asyncio.create_task(self._resync(), name="resync"),
             asyncio.create_task(self._resync_relisted(), name="relist"),
-            asyncio.create_task(relist_after_outages(self._probe, self._list_all), name="outages"),
         }
         ready.set()
         try:
@@ -146,14 +144,8 @@ class _Shell:
             self._relist.clear()
             kinds, self._relisted = self._relisted, set()
             for rt in kinds:
-                await self._list(rt)
-
-    async def _probe(self) -> None:
-        await self._runtime.client.serves(self._dispatcher.kinds[0])
-
-    async def _list_all(self) -> bool:
-        listed = [await self._list(rt) for rt in self._dispatcher.kinds]
-        return all(listed)
+                if not await self._list(rt):
+                    self._note_relist(rt)
 
     async def _resync(self) -> None:
         while True:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import kopf
 
@@ -17,6 +18,7 @@ from provider.api.registry import ResourceType
 from provider.runtime.cache import Cache
 from provider.runtime.controller import Json
 from provider.runtime.kubeconfig import ClusterAccess
+from provider.runtime.outages import session_that_tells_lists
 from provider.runtime.signals import stop_on_signals
 
 _LOG = logging.getLogger(__name__)
@@ -42,6 +44,8 @@ class Watcher:
         self._kinds = kinds
         self._namespaces = namespaces
         self._relisted = relisted
+        base = urlsplit(access.server).path.rstrip("/")
+        self._lists = {base + rt.path(place): rt for rt in kinds for place in (None, *(namespaces or ()))}
         self._settings = _settings(field_selectors, inactivity_s)
 
     async def run(self, unwatch: asyncio.Event, stop: asyncio.Event) -> None:
@@ -86,22 +90,21 @@ class Watcher:
         obj: Json = {"apiVersion": rt.api_version, "kind": rt.kind, **raw}
         if type_ == "DELETED":
             self._cache.forget(rt, obj)
-            return
-        self._cache.observe(rt, obj)
-        if type_ is None:
-            # Part of a full list: the stream was interrupted, and what went meanwhile is not told by it.
+        else:
+            self._cache.observe(rt, obj)
+
+    def _listed(self, path: str) -> None:
+        # The stream was interrupted, and what went meanwhile is not told by it.
+        rt = self._lists.get(path)
+        if rt is not None:
             self._relisted(rt)
 
-    async def _log_in(self, **_: Any) -> kopf.ConnectionInfo:
+    async def _log_in(self, **_: Any) -> kopf.AiohttpSession:
         credentials = await asyncio.get_running_loop().run_in_executor(None, self._access.credentials)
         expires = credentials.expires_at
-        return kopf.ConnectionInfo(
+        return kopf.AiohttpSession(
             server=self._access.server,
-            ca_data=self._access.ca,
-            insecure=not self._access.verify,
-            certificate_data=credentials.certificate,
-            private_key_data=credentials.private_key,
-            token=credentials.token,
+            aiohttp_session=session_that_tells_lists(self._access, credentials, self._listed),
             expiration=None if expires is None else datetime.fromtimestamp(max(expires, time.time() + 5), UTC),
         )
 
