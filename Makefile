@@ -17,6 +17,7 @@ export GOCACHE := $(CACHE)/go-build
 NATIVE := dpu_handler/_native.abi3.so
 NATIVE_SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find native -name '*.rs' -o -name Cargo.toml)
 STAMP := $(VENV)/.installed
+CARGO_FUZZ := $(CACHE)/cargo-fuzz/bin/cargo-fuzz
 PACKAGES := provider dpu_handler bmctl sandbox compositions
 
 .PHONY: help
@@ -77,6 +78,8 @@ check: setup ## format, lint, types, import contracts, clippy, generated files
 	$(BIN)/lint-imports --no-logo
 	cargo fmt --check
 	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+	cargo fmt --check --manifest-path native/fuzz/Cargo.toml
+	cargo clippy --quiet --locked --manifest-path native/fuzz/Cargo.toml --no-default-features -- -D warnings
 	$(BIN)/python -m provider.api.generation --check
 	$(BIN)/python -m provider.composition.render --check
 
@@ -90,6 +93,18 @@ test: setup ## all of check, and every test: unit, conformance, integration, end
 .PHONY: test-faults
 test-faults: setup ## kill each process at each step of a machine's life (an hour or more); ARGS="--help" narrows it
 	$(BIN)/python -m tests.faults $(ARGS)
+
+# libFuzzer's instrumentation is not for stable compilers, but all of it is in them.
+$(CARGO_FUZZ):
+	@cargo install --quiet --locked --root $(CACHE)/cargo-fuzz cargo-fuzz@0.13.2
+
+.PHONY: fuzz
+fuzz: $(CARGO_FUZZ) ## look for bytes that break the Rust parsers (SECONDS_EACH=60 for each of three targets)
+	cargo run --quiet --locked --package metalplane-properties --example seeds -- $(CACHE)/corpus
+	for target in stream tables values; do \
+	  RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run --fuzz-dir native/fuzz $$target $(CACHE)/corpus/$$target -- \
+	    -max_total_time=$(or $(SECONDS_EACH),60) -max_len=8192 -rss_limit_mb=512; \
+	done
 
 .PHONY: generate
 generate: setup ## write again what is generated: CRDs, XRD, docs/api.md, CSI stubs, golden renders

@@ -1,0 +1,5 @@
+//! See `properties::values`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::values(data));
