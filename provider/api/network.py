@@ -7,6 +7,14 @@ from pydantic import ConfigDict, Field
 from provider.api.meta import ObjectMeta
 from provider.api.schema import API_MODEL_CONFIG, ApiModel, IpAddress, Subnet, cel, validations
 
+_GATEWAY = "!has(self.gateway) || !isCIDR(self.subnet) || !isIP(self.gateway) || "
+# As a number, the last address of a subnet is one less than a multiple of the subnet's size. CEL has no bits to test.
+_NOT_THE_LAST = (
+    "[self.gateway.split('.')].all(octets, octets.size() != 4 || (int(octets[0]) * 16777216 + int(octets[1]) * 65536"
+    f" + int(octets[2]) * 256 + int(octets[3]) + 1) % {[2 ** (32 - bits) for bits in range(33)]}"
+    "[cidr(self.subnet).prefixLength()] != 0)"
+)
+
 
 class NetworkSpec(ApiModel):
     """The network and who may join it."""
@@ -15,9 +23,16 @@ class NetworkSpec(ApiModel):
         **API_MODEL_CONFIG,
         json_schema_extra=validations(
             cel(
-                "!has(self.gateway) || !isCIDR(self.subnet) || !isIP(self.gateway)"
-                " || cidr(self.subnet).containsIP(self.gateway)",
+                f"{_GATEWAY}cidr(self.subnet).containsIP(self.gateway)",
                 "gateway is not in subnet: write an address of the subnet that no machine has, such as its first host",
+            ),
+            cel(
+                "!has(self.gateway) || !self.subnet.startsWith(self.gateway + '/')",
+                "gateway is the network's own address: write an address of the subnet, such as its first host",
+            ),
+            cel(
+                f"{_GATEWAY}!cidr(self.subnet).containsIP(self.gateway) || {_NOT_THE_LAST}",
+                "gateway is the broadcast address: write an address of the subnet, such as its first host",
             ),
         ),
     )

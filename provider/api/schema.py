@@ -6,9 +6,17 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from provider.api.names import DPU_NAMESPACE_PREFIX
+
 DNS_LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 QUANTITY_PATTERN = "^[0-9]+([.][0-9]+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"
 OBJECT_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+# sshd(8), "AUTHORIZED_KEYS FILE FORMAT", without the options before a key: type, base64, comment, all on one line.
+SSH_KEY_PATTERN = (
+    r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh[.]com"
+    r"|sk-ecdsa-sha2-nistp256@openssh[.]com) ([A-Za-z0-9+/]{4})*[A-Za-z0-9+/]{2}([A-Za-z0-9+/]{2}|[A-Za-z0-9+/]=|==)"
+    r"( [^[:cntrl:]]*)?$"
+)
 MAC_PATTERN = r"^[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5}$"
 
 
@@ -60,17 +68,11 @@ def _string(*rules: dict[str, str], max_length: int, min_length: int | None = No
     return Field(min_length=min_length, max_length=max_length, json_schema_extra=validations(*rules))
 
 
-DnsLabel = Annotated[
-    str,
-    _string(
-        cel(
-            f"self.matches('{DNS_LABEL_PATTERN}')",
-            "must be a DNS label: lower-case letters, digits and dashes, such as data-1",
-        ),
-        min_length=1,
-        max_length=63,
-    ),
-]
+_LABEL = cel(
+    f"self.matches('{DNS_LABEL_PATTERN}')", "must be a DNS label: lower-case letters, digits and dashes, such as data-1"
+)
+DnsLabel = Annotated[str, _string(_LABEL, min_length=1, max_length=63)]
+DpuName = Annotated[str, _string(_LABEL, min_length=1, max_length=63 - len(DPU_NAMESPACE_PREFIX))]
 ObjectName = Annotated[
     str,
     _string(
@@ -82,7 +84,17 @@ ObjectName = Annotated[
         max_length=253,
     ),
 ]
-SshPublicKey = Annotated[str, Field(min_length=1, max_length=16384)]
+SshPublicKey = Annotated[
+    str,
+    _string(
+        cel(
+            f"self.matches('{SSH_KEY_PATTERN}')",
+            "must be one line of a .pub file: the key's type, its base64, and a comment if you like,"
+            " such as ssh-ed25519 AAAA... me@example",
+        ),
+        max_length=8192,
+    ),
+]
 Quantity = Annotated[
     str,
     _string(

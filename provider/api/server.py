@@ -9,7 +9,7 @@ from provider.api.schema import (
     API_MODEL_CONFIG,
     ApiModel,
     DeviceName,
-    DnsLabel,
+    DpuName,
     LocalSecretReference,
     ObjectReference,
     Quantity,
@@ -43,7 +43,7 @@ class BMC(ApiModel):
 class DPUReference(ApiModel):
     """The DPU that sits in the server."""
 
-    name: DnsLabel = Field(description="Name of the DPU: of its Node, and of its namespace metalplane-dpu-NAME.")
+    name: DpuName = Field(description="Name of the DPU: of its Node, and of its namespace metalplane-dpu-NAME.")
 
 
 class NICSlot(ApiModel):

@@ -11,6 +11,7 @@ from provider.api.schema import (
     OBJECT_NAME_PATTERN,
     ApiModel,
     LocalSecretReference,
+    SshPublicKey,
     cel,
     validations,
 )
@@ -31,7 +32,9 @@ class SeedParameters(ApiModel):
             )
         ),
     )
-    ssh_authorized_keys: list[str] = Field(default_factory=list, description="Public SSH keys of the default user.")
+    ssh_authorized_keys: list[SshPublicKey] = Field(
+        default_factory=list, max_length=32, description="Public SSH keys of the default user."
+    )
     user_data_secret_ref: LocalSecretReference | None = Field(
         default=None, description="Secret of this namespace whose key userData holds cloud-init user data."
     )
@@ -51,6 +54,10 @@ class VirtualDiskParameters(ApiModel):
                 "(has(self.volumeRef) || has(self.volumeSelector)) != has(self.seed)",
                 "give either a volume (volumeRef or volumeSelector) or a seed, not both and not neither",
             ),
+            cel(
+                "!has(self.seed) || !has(self.readOnly) || self.readOnly",
+                "a seed can only be read: leave readOnly out, or write true",
+            ),
             cel("self.slot == oldSelf.slot", "slot is immutable: unplug the disk and plug it elsewhere"),
         ),
     )
@@ -65,7 +72,14 @@ class VirtualDiskParameters(ApiModel):
         default=None, ge=1, description="Place in the firmware's boot order; without one it is not booted from."
     )
     bus: DiskBus = Field(default="virtio-blk", description="What the disk looks like to the server.")
-    read_only: bool = Field(default=False, description="Whether the server may only read.")
+    read_only: bool | None = Field(
+        default=None, description="Whether the server may only read: a volume if so said, a seed always."
+    )
+
+    @property
+    def only_read(self) -> bool:
+        """Whether the server may only read, defaults applied."""
+        return self.seed is not None or bool(self.read_only)
 
 
 class VirtualDiskSpec(ManagedSpec):

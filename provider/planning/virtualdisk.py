@@ -80,7 +80,7 @@ def _plan_device(world: World, hold: Hold, source: DiskSource) -> DiskPlan:
         slot=parameters.slot,
         boot_index=parameters.boot_index,
         bus=parameters.bus,
-        read_only=parameters.read_only or source.seed is not None,
+        read_only=parameters.only_read,
         source=source,
         trace=emulated.trace_of(world.trace, world.device),
     ).to_json()

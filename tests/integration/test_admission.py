@@ -26,12 +26,14 @@ LABEL = "must be a DNS label: lower-case letters, digits and dashes, such as dat
 ADDRESS = "must be an IPv4 address with its prefix length, such as 10.20.0.11/24"
 MAC = "must be the MAC address of one station, such as 02:00:00:00:00:0a"
 NAME = "must be the name of an object: lower-case letters, digits, dashes and dots, such as debian-12"
+KEY = "must be one line of a .pub file: the key's type, its base64, and a comment if you like, such as ssh-ed25519"
 EITHER = "give either instanceType or serverSelector, not both and not neither"
 TWO_DISKS = "two disks have the same name: give each disk a name of its own"
 TWO_INTERFACES = "two interfaces have the same name: give each interface a name of its own"
 
 DISK, OTHER_DISK = "spec.disks.0", "spec.disks.1"
 NIC, OTHER_NIC = "spec.networkInterfaces.0", "spec.networkInterfaces.1"
+KEYS = "spec.cloudInit.sshAuthorizedKeys"
 RACK = {"matchLabels": {"rack": "r1"}}
 
 REFUSED: dict[str, tuple[Changes, str]] = {
@@ -85,6 +87,12 @@ REFUSED: dict[str, tuple[Changes, str]] = {
         {"spec.cloudInit": {"userDataSecretRef": {"name": "../../tenant-b/secrets/user-data"}}},
         NAME,
     ),
+    "SSH key that is nonsense": ({KEYS: ["let me in"]}, KEY),
+    "SSH key without its type": ({KEYS: ["AAAAC3NzaC1lZDI1NTE5AAAA me@example"]}, KEY),
+    "SSH key of a type that OpenSSH no longer takes": ({KEYS: ["ssh-dss AAAA me@example"]}, KEY),
+    "SSH key that was cut off": ({KEYS: ["ssh-ed25519 AAAAC"]}, KEY),
+    "two SSH keys in one": ({KEYS: ["ssh-ed25519 AAAA a\nssh-ed25519 AAAA b"]}, KEY),
+    "SSH key with options": ({KEYS: ['command="/bin/false" ssh-ed25519 AAAA me']}, KEY),
     "unknown runStrategy": (
         {"spec.runStrategy": "Sometimes"},
         'Unsupported value: "Sometimes": supported values: "Always", "Manual", "Halted"',
@@ -146,6 +154,15 @@ ADMITTED: dict[str, Changes] = {
     "size with a fraction": {f"{DISK}.size": "1.5Gi"},
     "no interfaces": {"spec.networkInterfaces": GONE},
     "no first-boot configuration": {"spec.cloudInit": GONE},
+    "SSH keys of all types": {
+        KEYS: [
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA",
+            "ssh-rsa AAAAB3NzaC1yc2E= me@example",
+            "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY= a comment of some words, ü too",
+            "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t",
+            "sk-ecdsa-sha2-nistp256@openssh.com AAAAInNrLWVjZHNhLXNoYTItbmlzdHAyNTZAb3BlbnNzaC5jb20=",
+        ]
+    },
     "MAC in capitals": {f"{NIC}.mac": "02:00:00:00:00:AF"},
     "Manual": {"spec.runStrategy": "Manual"},
     "name of 63 characters": {"metadata.name": "m" * 63},

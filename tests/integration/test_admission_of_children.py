@@ -25,6 +25,7 @@ Changes = dict[str, Any]
 
 NAMESPACE = "test-admission-of-children"
 OF = "spec.forProvider"
+SEED = {"hostname": "bm"}
 DIGEST = "ab" * 32
 SIBLING = {"serverClaimSelector": {"matchControllerRef": True}}
 GOOD: dict[str, tuple[ResourceType, Json]] = {
@@ -61,6 +62,8 @@ REFUSED: list[tuple[str, Changes, str]] = [
     ("VirtualDisk", {f"{OF}.serverClaimSelector": GONE}, CLAIM),
     ("VirtualDisk", {f"{OF}.slot": 0}, "should be greater than or equal to 1"),
     ("VirtualDisk", {f"{OF}.bus": "nvme"}, 'supported values: "virtio-blk"'),
+    ("VirtualDisk", {f"{OF}.volumeRef": GONE, f"{OF}.seed": SEED, f"{OF}.readOnly": False}, "a seed can only be read"),
+    ("VirtualDisk", {f"{OF}.volumeRef": GONE, f"{OF}.seed": {**SEED, "sshAuthorizedKeys": ["no"]}}, "line of a .pub"),
     ("VirtualNIC", {f"{OF}.serverClaimSelector": GONE}, CLAIM),
     ("VirtualNIC", {f"{OF}.macAddress": "01:00:00:00:00:00"}, "must be the MAC address of one station, such as 02:"),
     ("VirtualNIC", {f"{OF}.address": "10.20.0.11"}, "must be an IPv4 address with its prefix length, such as"),
@@ -70,6 +73,7 @@ REFUSED: list[tuple[str, Changes, str]] = [
     ("Server", {"spec.slots": 4}, "a NIC slot lies beyond slots: raise slots or lower the NIC slot's number"),
     ("Server", {"spec.nicSlots": TWICE}, "two NIC slots have the same representor: name the network device"),
     ("Server", {"spec.nicSlots.0.representor": "../vm 0"}, "must be the name of a network device, such as vm0"),
+    ("Server", {"spec.dpu.name": "d" * 49}, "spec.dpu.name: Too long: may not be more than 48"),
     ("Server", {"spec.bmc.address": "a b"}, "must be an address or a DNS name, such as 10.0.0.5"),
     ("Server", {"spec.bmc.secretRef.name": "../x"}, "must be the name of an object"),
     ("Server", {"spec.capacity.memory": "0"}, "must be more than 0"),
@@ -79,6 +83,9 @@ REFUSED: list[tuple[str, Changes, str]] = [
     ("Network", {"spec.gateway": "10.20.0"}, "must be an IP address, such as 10.20.0.1"),
     ("Network", {"spec.gateway": "10.21.0.1"}, "gateway is not in subnet: write an address of the subnet"),
     ("Network", {"spec.gateway": "fd00::1"}, "gateway is not in subnet: write an address of the subnet"),
+    ("Network", {"spec.gateway": "10.20.0.0"}, "gateway is the network's own address: write an address of the subnet"),
+    ("Network", {"spec.gateway": "10.20.0.255"}, "gateway is the broadcast address: write an address of the subnet"),
+    ("Network", {"spec.subnet": "10.0.0.0/8", "spec.gateway": "10.255.255.255"}, "gateway is the broadcast address"),
     ("Network", {"spec.vlan": 4095}, "should be less than or equal to 4094"),
     ("MachineImage", {"spec.sizeBytes": 0}, "should be greater than or equal to 1"),
     ("MachineImage", {"spec.sha256": DIGEST.upper()}, "spec.sha256"),
@@ -126,6 +133,28 @@ def place(apiserver: ApiServer) -> Iterator[None]:
 @pytest.mark.parametrize("kind", GOOD)
 def test_a_good_object_is_admitted(rest: Rest, kind: str) -> None:
     assert rest.dry_run_create(*example(kind)).refusal == ""
+
+
+@pytest.mark.parametrize(
+    ("subnet", "gateway"),
+    [
+        ("10.20.0.0/24", "10.20.0.254"),
+        ("10.0.0.0/8", "10.20.0.0"),
+        ("10.0.0.0/8", "10.20.0.255"),
+        ("0.0.0.0/0", "9.9.9.9"),
+    ],
+)
+def test_a_gateway_is_any_host_of_its_subnet(rest: Rest, subnet: str, gateway: str) -> None:
+    resource, obj = example("Network")
+    changed = edited(obj, {"spec.subnet": subnet, "spec.gateway": gateway})
+    assert rest.dry_run_create(resource, changed).refusal == ""
+
+
+def test_a_seed_is_admitted_as_the_function_writes_it(rest: Rest) -> None:
+    resource, obj = example("VirtualDisk")
+    for read_only in (True, GONE):
+        good = edited(obj, {f"{OF}.volumeRef": GONE, f"{OF}.seed": SEED, f"{OF}.readOnly": True})
+        assert rest.dry_run_create(resource, edited(good, {f"{OF}.readOnly": read_only})).refusal == ""
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=ids)
