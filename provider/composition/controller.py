@@ -12,11 +12,12 @@ from provider.api.registry import BAREMETALMACHINE, ResourceType
 from provider.composition import children, composing, status
 from provider.composition.children import CHILD_KINDS, MANAGER_COMPOSITE, Child
 from provider.composition.composing import Composed
-from provider.composition.errors import CompositionError
+from provider.composition.errors import CompositionError, CompositionNotServed
 from provider.composition.functions import FunctionRunner
 from provider.composition.milestones import record_milestones
 from provider.composition.pipeline import Pipeline
 from provider.composition.requirements import WATCHED_KINDS, Requirements
+from provider.composition.selection import check_selected
 from provider.runtime.context import Runtime
 from provider.runtime.controller import Json, Key, Lane, Outcome, RequeueAfter, Settled, Watch
 from provider.runtime.errors import Forbidden, Invalid, NotFound
@@ -53,6 +54,11 @@ class CompositionController:
             return Settled()
         if "deletionTimestamp" in machine["metadata"]:
             await self._delete(key, machine)
+            return Settled()
+        try:
+            check_selected(machine, self._pipeline)
+        except CompositionNotServed as error:
+            await self._fail(machine, error)
             return Settled()
         machine = await self._adopt(machine)
         try:

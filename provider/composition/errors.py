@@ -6,6 +6,7 @@
     ├── InvalidComposition      the Composition or the function's answer makes no sense to this engine
     ├── FunctionUnavailable     the function could not be called
     ├── FunctionFailed          the function answered with a fatal result
+    ├── CompositionNotServed    the machine asks for a Composition or revision that this engine has not
     └── EngineRefused           another engine owns the machine's kind
 """
 
@@ -26,6 +27,10 @@ class FunctionUnavailable(CompositionError):
 
 class FunctionFailed(CompositionError):
     """The function answered with a fatal result."""
+
+
+class CompositionNotServed(CompositionError):
+    """The machine asks for a Composition or revision that this engine has not; only its owner can change that."""
 
 
 class EngineRefused(CompositionError):

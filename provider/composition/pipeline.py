@@ -26,10 +26,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """A Composition's name and steps."""
+    """A Composition's name, steps and labels."""
 
     composition: str
     steps: tuple[Step, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def packaged() -> Pipeline:
@@ -47,4 +48,4 @@ def parse(composition: Json) -> Pipeline:
             "read Composition", subject=name, cause="it has no pipeline", next_step="set mode: Pipeline and its steps"
         )
     steps = tuple(Step(step["step"], step["functionRef"]["name"], step.get("input", {})) for step in spec["pipeline"])
-    return Pipeline(name, steps)
+    return Pipeline(name, steps, composition["metadata"].get("labels", {}))
