@@ -192,8 +192,11 @@ def _bdev_name(disk: Disk, seen: Observed) -> str:
 
 
 def _in_the_way(disk: Disk, seen: Observed) -> Plan:
-    if _old_attach(disk, seen) or _other_file(disk, seen):
+    if _old_attach(disk, seen):
         return undo(disk, seen)
+    if _other_file(disk, seen):
+        # In one go: the server may be asked to start at any time.
+        return (*undo(disk, seen), *plan(disk, _cleared(disk, seen)))
     controller = seen.vhost.get(disk.controller)
     if controller is not None and _serves_nothing(controller, disk, seen):
         # SPDK does not bind it again when the bdev comes back; and with a server connected it never answers a delete.
@@ -229,6 +232,17 @@ def _without(seen: Observed, controller: str) -> Observed:
     nvme = {name: each for name, each in seen.nvme.items() if name != controller}
     bdevs = {name: each for name, each in seen.bdevs.items() if name != f"{controller}{NAMESPACE_SUFFIX}"}
     return replace(seen, nvme=nvme, bdevs=bdevs)
+
+
+def _cleared(disk: Disk, seen: Observed) -> Observed:
+    """What will be there once the disk is undone, of one that has a bdev of its own."""
+    bdev = bdev_of(disk, seen)
+    return replace(
+        seen,
+        bdevs={name: each for name, each in seen.bdevs.items() if each != bdev},
+        vhost={name: each for name, each in seen.vhost.items() if name != disk.controller},
+        functions={slot: each for slot, each in seen.functions.items() if each.backing != disk.vhost_socket},
+    )
 
 
 def _old_attach(disk: Disk, seen: Observed) -> bool:

@@ -23,9 +23,12 @@ class CSISource(ApiModel):
 
 
 class SeedSource(ApiModel):
-    """A NoCloud seed: keys user-data, meta-data and network-config of a Secret of this namespace."""
+    """A NoCloud seed: keys user-data, meta-data, network-config and vendor-data of a Secret of this namespace."""
 
     secret_ref: LocalSecretReference = Field(description="The Secret.")
+    digest: str | None = Field(
+        default=None, description="Of what the Secret holds; another content is shown once the server is off."
+    )
 
 
 class DiskSource(ApiModel):

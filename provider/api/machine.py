@@ -103,7 +103,7 @@ class MachineNetworkInterface(ApiModel):
             cel("self.network == oldSelf.network", "network is immutable: add an interface with another name instead"),
             cel(
                 "has(self.address) == has(oldSelf.address) && (!has(self.address) || self.address == oldSelf.address)",
-                "address is immutable, for the machine learns it at its first boot: add an interface with another name",
+                "address is immutable: add an interface with another name instead",
             ),
             cel(
                 "has(self.mac) == has(oldSelf.mac) && (!has(self.mac) || self.mac == oldSelf.mac)",
@@ -201,8 +201,9 @@ class MachineSpec(ApiModel):
     network_interfaces: list[MachineNetworkInterface] = Field(
         default_factory=list,
         max_length=8,
-        description="Network interfaces of the machine, by name. Without one nobody can see the machine answer, "
-        "and it stays Starting.",
+        description="Network interfaces of the machine, by name. One that is added is shown to a running machine at "
+        "once; its operating system is told the address when it is next powered on. Without one nobody can see the "
+        "machine answer, and it stays Starting.",
         json_schema_extra=list_map("name")
         | validations(
             cel(

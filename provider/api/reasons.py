@@ -28,6 +28,7 @@ class Reason(StrEnum):
     NO_FREE_ADDRESS = "NoFreeAddress"
     SLOT_UNAVAILABLE = "SlotUnavailable"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105  (a reason, not a secret)
+    USER_DATA_TOO_LARGE = "UserDataTooLarge"
     STORAGE_CLASS_NOT_FOUND = "StorageClassNotFound"
     WAITING_FOR_VOLUME = "WaitingForVolume"
     WAITING_FOR_NICS = "WaitingForNICs"

@@ -85,7 +85,7 @@ class VirtualDiskKind(ObjectKind[VirtualDisk]):
             disk=obj,
             hold=hold,
             storage=self._storage(obj),
-            seed=await self._seed(obj, hold, dpu_name, delivered=device is not None),
+            seed=await self._seed(obj, hold, dpu_name),
             device=device,
             slot_taken_by=self._slot_taken_by(obj, dpu_name) if device is None else None,
             agent_lost=self._agents.lost(dpu_name) if dpu_name else None,
@@ -155,23 +155,21 @@ class VirtualDiskKind(ObjectKind[VirtualDisk]):
                 return Storage(claim)
         return None
 
-    async def _seed(
-        self, obj: VirtualDisk, hold: Hold | NoHold, dpu_name: str | None, *, delivered: bool
-    ) -> SeedInputs | None:
+    async def _seed(self, obj: VirtualDisk, hold: Hold | NoHold, dpu_name: str | None) -> SeedInputs | None:
         seed = obj.spec.for_provider.seed
         if seed is None:
             return None
         secret = await self._seed_secret(obj, dpu_name)
-        settled = delivered and secret is not None
-        if settled or obj.metadata.deleting or not isinstance(hold, Hold):
+        if obj.metadata.deleting or not isinstance(hold, Hold):
             return SeedInputs(secret=secret)
-        nics = [VirtualNIC.parse(raw) for raw in self._surroundings.siblings(obj.metadata, VIRTUALNIC)]
+        present = [VirtualNIC.parse(raw) for raw in self._surroundings.siblings(obj.metadata, VIRTUALNIC)]
+        nics = [nic for nic in present if not nic.metadata.deleting]
         nics.sort(key=lambda nic: nic.spec.for_provider.index)
         pending = [f"VirtualNIC {nic.metadata.name}" for nic in nics if not nic.status.at_provider.addresses]
         missing = hold.claim.spec.for_provider.nics - len(nics)
         if missing > 0:
             pending.append(f"{missing} VirtualNICs that do not exist yet")
-        user_data, fault = await self._user_data(obj, seed)
+        user_data, fault = (None, None) if secret is not None else await self._user_data(obj, seed)
         return SeedInputs(tuple(map(_seed_nic, nics)), tuple(pending), user_data, fault, secret)
 
     async def _seed_secret(self, obj: VirtualDisk, dpu_name: str | None) -> Json | None:

@@ -24,6 +24,7 @@ FAILURES = frozenset(
         Reason.PROVISIONING_FAILED,
         Reason.ATTACH_FAILED,
         Reason.SLOT_UNAVAILABLE,
+        Reason.USER_DATA_TOO_LARGE,
         Reason.BMC_AUTHENTICATION_FAILED,
     }
 )

@@ -4,7 +4,6 @@ Only what the DPU needs is projected into its namespace: the EmulatedDisk with t
 rendered seed.
 """
 
-import base64
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,22 +15,26 @@ from provider.api.registry import EMULATEDDISK, SECRET
 from provider.api.schema import LocalSecretReference
 from provider.api.virtualdisk import SeedParameters, VirtualDisk, VirtualDiskObservation
 from provider.planning import emulated
-from provider.planning.action import Action, ApplyObject, Json, delete
+from provider.planning.action import Action, ApplyObject, Json, Policy, delete
 from provider.planning.attachment import NotYet, Storage, hold_volume, owned, release_volume
 from provider.planning.emulated import STAYS, Departure
-from provider.planning.seed import SeedNIC, render
+from provider.planning.seed import MOST_BYTES, USER_DATA, SeedNIC, digest, encoded, render, user_data_of
 from provider.planning.tenancy import Hold, NoHold
 from provider.planning.verdict import Plan, Verdict, refused, waiting
 
 DiskPlan = Plan[VirtualDiskObservation]
 
 LOOK_AGAIN_S = 10.0
-"""How often a Secret that is missing is looked for: tenants' Secrets are read, never watched."""
+"""How often a Secret that does not do is looked at: tenants' Secrets are read, never watched."""
+_OF_A_SECRET = (Reason.SECRET_NOT_FOUND, Reason.USER_DATA_TOO_LARGE)
 
 
 @dataclass(frozen=True, slots=True)
 class SeedInputs:
-    """What a seed is made of. ``pending`` names NICs without an address; ``user_data_fault`` says what is missing."""
+    """What a seed is made of. ``pending`` names NICs without an address; ``user_data_fault`` says what is missing.
+
+    ``secret``: the seed as it was rendered last. Its user data stays what it was: it is read at the first boot only.
+    """
 
     nics: tuple[SeedNIC, ...] = ()
     pending: tuple[str, ...] = ()
@@ -66,14 +69,22 @@ def plan(world: World) -> DiskPlan:
     if wrong := _slot_fault(world, world.hold):
         return _not_yet(world, NotYet(Verdict("False", Reason.SLOT_UNAVAILABLE, wrong)))
     seed = world.disk.spec.for_provider.seed
-    source = _seed_source(world, world.hold, seed) if seed else _volume_source(world, world.hold)
-    if isinstance(source, NotYet):
-        return _not_yet(world, source)
-    return _plan_device(world, world.hold, source)
+    supply = _seed_supply(world, world.hold, seed) if seed else _volume_supply(world, world.hold)
+    if isinstance(supply, NotYet):
+        return _not_yet(world, supply)
+    return _plan_device(world, world.hold, supply)
 
 
-def _plan_device(world: World, hold: Hold, source: DiskSource) -> DiskPlan:
-    parameters = world.disk.spec.for_provider
+@dataclass(frozen=True, slots=True)
+class _Supply:
+    """What is to be behind the disk, and what has to be written before the device that names it."""
+
+    source: DiskSource
+    first: tuple[Action, ...] = ()
+
+
+def _plan_device(world: World, hold: Hold, supply: _Supply) -> DiskPlan:
+    parameters, source = world.disk.spec.for_provider, supply.source
     spec = EmulatedDiskSpec(
         machine_ref=hold.machine,
         claim_uid=hold.claim.metadata.uid,
@@ -86,7 +97,8 @@ def _plan_device(world: World, hold: Hold, source: DiskSource) -> DiskPlan:
     ).to_json()
     name = emulated_disk(world.disk.metadata.uid)
     what = f"a disk in slot {parameters.slot}"
-    actions = emulated.ensure(EMULATEDDISK, dpu_namespace(hold.dpu_name), name, hold, spec, world.device, what)
+    asked = emulated.ensure(EMULATEDDISK, dpu_namespace(hold.dpu_name), name, hold, spec, world.device, what)
+    actions = (*supply.first, *asked)
     ready = emulated.readiness(_device(world), agent_lost=world.agent_lost)
     if actions and ready.status == "True":
         ready = waiting(Reason.CREATING, f"asking {hold.dpu_name} for {what}")
@@ -103,7 +115,7 @@ def _slot_fault(world: World, hold: Hold) -> str | None:
     return None
 
 
-def _volume_source(world: World, hold: Hold) -> DiskSource | NotYet:
+def _volume_supply(world: World, hold: Hold) -> _Supply | NotYet:
     if world.storage is None:
         return NotYet(waiting(Reason.WAITING_FOR_VOLUME, "its Volume does not exist yet"))
     held = hold_volume(world.storage, hold, world.disk.metadata.uid)
@@ -116,33 +128,53 @@ def _volume_source(world: World, hold: Hold) -> DiskSource | NotYet:
         volume_attributes=csi.get("volumeAttributes", {}),
         publish_context=held.publish_context,
     )
-    return DiskSource(csi=source)
+    return _Supply(DiskSource(csi=source))
 
 
-def _seed_source(world: World, hold: Hold, seed: SeedParameters) -> DiskSource | NotYet:
-    """The Secret is written before the device that names it. A device that is there has been given its seed."""
-    name = seed_secret(world.disk.metadata.uid)
-    source = DiskSource(seed=SeedSource(secret_ref=LocalSecretReference(name=name)))
+def _seed_supply(world: World, hold: Hold, seed: SeedParameters) -> _Supply | NotYet:
+    """The seed follows the machine's NICs. The agent shows a new one only while the server is off."""
     inputs = world.seed or SeedInputs()
-    if world.device is not None and inputs.secret is not None:
-        return source
+    present: dict[str, str] | None = (inputs.secret or {}).get("data")
     if inputs.pending:
+        if world.device is not None and present is not None:
+            return _Supply(_seed_source(world, present))
         return NotYet(waiting(Reason.WAITING_FOR_NICS, "waiting for addresses of " + ", ".join(inputs.pending)))
     if inputs.user_data_fault is not None:
         return NotYet(Verdict("False", Reason.SECRET_NOT_FOUND, inputs.user_data_fault))
-    files = render(seed, hold.machine.uid, inputs.nics, inputs.user_data)
-    body: Json = {
-        "metadata": {
-            "name": name,
-            "namespace": dpu_namespace(hold.dpu_name),
-            "labels": {LABEL_MACHINE_UID: hold.machine.uid},
-        },
-        "type": "Opaque",
-        "data": {file: base64.b64encode(content).decode() for file, content in files.items()},
+    files = render(seed, hold.machine.uid, inputs.nics, user_data_of(present) if present else inputs.user_data)
+    if wrong := _too_large(files, seed):
+        return NotYet(Verdict("False", Reason.USER_DATA_TOO_LARGE, wrong))
+    data = encoded(files)
+    if data == present:
+        return _Supply(_seed_source(world, data))
+    policy: Policy = "Create" if present is None else "Update"
+    return _Supply(_seed_source(world, data), (_seed_secret(world, hold, data, policy),))
+
+
+def _seed_source(world: World, data: dict[str, str]) -> DiskSource:
+    reference = LocalSecretReference(name=seed_secret(world.disk.metadata.uid))
+    return DiskSource(seed=SeedSource(secret_ref=reference, digest=digest(data)))
+
+
+def _seed_secret(world: World, hold: Hold, data: dict[str, str], policy: Policy) -> ApplyObject:
+    metadata = {
+        "name": seed_secret(world.disk.metadata.uid),
+        "namespace": dpu_namespace(hold.dpu_name),
+        "labels": {LABEL_MACHINE_UID: hold.machine.uid},
     }
-    if inputs.secret is not None and inputs.secret.get("data") == body["data"]:
-        return source
-    return NotYet(waiting(Reason.CREATING, "rendering the seed"), (ApplyObject(SECRET, body),))
+    return ApplyObject(SECRET, {"metadata": metadata, "type": "Opaque", "data": data}, policy=policy)
+
+
+def _too_large(files: dict[str, bytes], seed: SeedParameters) -> str | None:
+    """A Secret's limit holds for the seed as well, which is one too: user data alone cannot use it up."""
+    over = sum(map(len, files.values())) - MOST_BYTES
+    if over <= 0 or seed.user_data_secret_ref is None:
+        return None
+    size = len(files[USER_DATA])
+    return (
+        f"the user data in Secret {seed.user_data_secret_ref.name} has {size} bytes, and {size - over} fit into the "
+        "seed: compress it (gzip), or have it include the rest from a URL"
+    )
 
 
 def _plan_delete(world: World) -> DiskPlan:
@@ -177,7 +209,7 @@ def _leaves_something(world: World) -> bool:
 
 
 def _not_yet(world: World, step: NotYet) -> DiskPlan:
-    again_s = LOOK_AGAIN_S if step.ready.reason is Reason.SECRET_NOT_FOUND else None
+    again_s = LOOK_AGAIN_S if step.ready.reason in _OF_A_SECRET else None
     return Plan(ready=step.ready, seen=_seen(world), actions=step.actions, look_again_s=again_s, polled=True)
 
 

@@ -269,7 +269,7 @@ def _inventory() -> Iterator[tuple[ResourceType, Json]]:
     server = {
         "bmc": {"address": "192.0.2.1", "secretRef": {"name": "s1-bmc"}},
         "dpu": {"name": "dpu-1"},
-        "nicSlots": [{"slot": 3, "representor": "vm0"}],
+        "nicSlots": [{"slot": 3, "representor": "vm0"}, {"slot": 4, "representor": "vm1"}],
         "capacity": {"cpus": 4, "memory": "8Gi"},
     }
     yield SERVER, {"metadata": {"name": "server-1", "uid": "99999999-0000-0000-0000-000000000001"}, "spec": server}

@@ -1,8 +1,10 @@
 """A machine's life in a model of the world: it comes up, goes in order, and survives a kill before any step."""
 
+import base64
 from collections.abc import Awaitable, Callable, Iterable
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -120,6 +122,24 @@ async def test_a_machine_at_rest_is_looked_at_without_a_single_write() -> None:
     for _ in range(3):
         await plane.turn()
     assert plane.cluster.writes == []
+    assert plane.bmc.commands == ["On"]
+
+
+async def test_the_seed_of_a_running_machine_tells_of_a_nic_that_is_added() -> None:
+    plane = await running()
+    eth0 = {"name": "eth0", "network": "tenant-a"}
+    for names in (["eth0"], ["eth0", "eth1"]):
+        nics = [eth0 | {"name": name} for name in names]
+        machine = plane.machine()
+        assert machine is not None
+        plane.cluster.have(BAREMETALMACHINE, machine | {"spec": machine["spec"] | {"networkInterfaces": nics}})
+        await plane.settle()
+        (seed,) = [secret for secret in plane.all(SECRET) if secret["metadata"]["name"].startswith("seed-")]
+        network = yaml.safe_load(base64.b64decode(seed["data"]["network-config"]))
+        assert list(network["ethernets"]) == names
+        told = [address for nic in network["ethernets"].values() for address in nic["addresses"]]
+        assert told == status(plane)["addresses"]
+        assert conditions(plane)["Ready"] == "True"
     assert plane.bmc.commands == ["On"]
 
 

@@ -1,8 +1,10 @@
 """Stories of a VirtualDisk: its volume or its seed, its device, and the order in which they go."""
 
+import base64
 from dataclasses import dataclass, field, replace
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,15 +107,32 @@ def test_a_slot_that_is_taken_is_left_to_who_has_it() -> None:
     assert "disk-other" in decided.ready.message
 
 
+ETH0 = SeedNIC("eth0", "02:00:00:00:00:0a", ("10.20.0.11/24",))
+ETH1 = SeedNIC("eth1", "02:00:00:00:00:0b", ("10.30.0.11/24",))
+
+
+def shown(seed: SeedInputs) -> World:
+    """A seed that was rendered and asked for."""
+    world = World(disk(seed=True), hold_on(), seed=seed)
+    secret, device = (each.body for each in applied(plan(world)))
+    device["metadata"] |= {"uid": "d", "generation": 1}
+    return replace(world, seed=replace(seed, secret=secret), device=device)
+
+
+def applied(decided: DiskPlan) -> list[ApplyObject]:
+    return [action for action in decided.actions if isinstance(action, ApplyObject)]
+
+
+def files(secret: Json) -> dict[str, str]:
+    return {name: base64.b64decode(content).decode() for name, content in secret["data"].items()}
+
+
 def test_the_seed_is_written_before_the_device_that_names_it() -> None:
-    seed = SeedInputs((SeedNIC("eth0", "02:00:00:00:00:0a", ("10.20.0.11/24",)),))
-    first = only_apply(plan(World(disk(seed=True), hold_on(), seed=seed)))
-    assert (first.resource, first.body["metadata"]["name"]) == (SECRET, seed_secret(UID))
-    written = replace(seed, secret=first.body)
-    second = only_apply(plan(World(disk(seed=True), hold_on(), seed=written)))
-    assert second.resource is EMULATEDDISK
-    assert second.body["spec"]["source"] == {"seed": {"secretRef": {"name": seed_secret(UID)}}}
-    assert second.body["spec"]["readOnly"] is True
+    secret, device = applied(plan(World(disk(seed=True), hold_on(), seed=SeedInputs((ETH0,)))))
+    assert (secret.resource, secret.body["metadata"]["name"]) == (SECRET, seed_secret(UID))
+    assert device.resource is EMULATEDDISK
+    assert device.body["spec"]["source"]["seed"]["secretRef"] == {"name": seed_secret(UID)}
+    assert device.body["spec"]["readOnly"] is True
 
 
 @pytest.mark.parametrize(
@@ -132,13 +151,52 @@ def test_a_missing_secret_is_looked_for_again_for_nobody_tells() -> None:
     assert plan(World(disk(seed=True), hold_on(), seed=SeedInputs(user_data_fault="no"))).look_again_s is not None
 
 
-def test_a_delivered_seed_is_not_rendered_again_when_a_nic_changes() -> None:
-    first = World(disk(seed=True), hold_on(), seed=SeedInputs())
-    secret = only_apply(plan(first)).body
-    device = only_apply(plan(replace(first, seed=SeedInputs(secret=secret)))).body
-    device["metadata"] |= {"uid": "d", "generation": 1}
-    changed = SeedInputs((SeedNIC("eth9", "02:00:00:00:00:0b", ()),), secret=secret)
-    assert plan(replace(first, seed=changed, device=device)).actions == ()
+def test_a_seed_follows_its_machines_nics_and_is_the_same_instance_with_the_same_user_data() -> None:
+    before = shown(SeedInputs((ETH0,), user_data=b"#!/bin/sh"))
+    assert before.seed is not None
+    assert before.seed.secret is not None
+    assert before.device is not None
+    old = files(before.seed.secret)
+    for nics in ((ETH0, ETH1), (ETH1,)):
+        # The tenant's own Secret is not asked any more.
+        seed = replace(before.seed, nics=nics, user_data=None)
+        secret, device = applied(plan(replace(before, seed=seed)))
+        new = files(secret.body)
+        assert {name for name in new if new[name] != old[name]} == {"network-config"}
+        assert [nic.name for nic in nics] == list(yaml.safe_load(new["network-config"])["ethernets"])
+        assert device.body["spec"]["source"] != before.device["spec"]["source"], "a new generation, to be waited for"
+        assert (secret.policy, device.policy) == ("Update", "Update")
+
+
+@pytest.mark.parametrize("pending", [(), ("VirtualNIC n",)], ids=["the same NICs", "a NIC without address"])
+def test_a_seed_whose_nics_are_the_same_or_not_known_yet_stays_as_it_is(pending: tuple[str, ...]) -> None:
+    before = shown(SeedInputs((ETH0,)))
+    assert before.seed is not None
+    nics = () if pending else (ETH0,)
+    assert plan(replace(before, seed=replace(before.seed, nics=nics, pending=pending))).actions == ()
+
+
+def test_network_and_name_are_set_up_at_every_boot_unless_user_data_says_otherwise() -> None:
+    secret, _ = applied(plan(World(disk(seed=True), hold_on(), seed=SeedInputs((ETH0,)))))
+    told = yaml.safe_load(files(secret.body)["vendor-data"])
+    assert told == {"updates": {"network": {"when": ["boot-new-instance", "boot"]}}}
+
+
+@pytest.mark.parametrize(("spare", "fits"), [(0, True), (1, False)])
+def test_user_data_that_is_too_large_for_the_seed_is_refused_with_the_number_of_bytes_that_fit(
+    spare: int, fits: bool
+) -> None:
+    seed: Json = {"hostname": "bm-01", "userDataSecretRef": {"name": "big"}}
+    holder = VirtualDisk.parse(child("VirtualDisk", "disk", {"seed": seed, "slot": 1}))
+    world = World(holder, hold_on(), seed=SeedInputs((ETH0,), user_data=b""))
+    (small, _), most = applied(plan(world)), 1024 * 1024
+    size = most - sum(len(content) for content in files(small.body).values()) + spare
+    decided = plan(replace(world, seed=SeedInputs((ETH0,), user_data=b"x" * size)))
+    assert bool(applied(decided)) is fits
+    if not fits:
+        assert decided.ready.reason is Reason.USER_DATA_TOO_LARGE
+        assert f"Secret big has {size} bytes, and {size - spare} fit" in decided.ready.message
+        assert decided.look_again_s is not None
 
 
 def test_a_deleted_disk_of_a_leaving_machine_waits_until_the_power_was_seen_off() -> None:
