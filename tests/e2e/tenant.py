@@ -117,9 +117,9 @@ class Machine:
     def answers(self, address: str = ADDRESS) -> bool:
         return self.tenant.run("ping", "-c1", "-W1", address).returncode == 0
 
-    def run(self, command: str, address: str = ADDRESS) -> str:
+    def run(self, command: str, address: str = ADDRESS, *, user: str = "root") -> str:
         """What ``command`` prints in the machine, over SSH with the tenant's key."""
-        done = self._ssh(command, address)
+        done = self._ssh(command, address, user)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -127,11 +127,11 @@ class Machine:
         """Whether the machine's SSH server, which starts after its network, takes the tenant's key."""
         return self._ssh("true", address).returncode == 0
 
-    def _ssh(self, command: str, address: str) -> subprocess.CompletedProcess[str]:
+    def _ssh(self, command: str, address: str, user: str = "root") -> subprocess.CompletedProcess[str]:
         options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes", "ConnectTimeout=10"]
         flags = [flag for option in [*options, "LogLevel=ERROR"] for flag in ("-o", option)]
         key = str(self.tenant.cloud.layout.ssh_key)
-        return self.tenant.run("ssh", "-i", key, *flags, f"root@{address}", command)
+        return self.tenant.run("ssh", "-i", key, *flags, f"{user}@{address}", command)
 
     def delete(self) -> None:
         """Ask for its deletion, without waiting for it."""

@@ -1,6 +1,6 @@
 """A server with power: booted by its firmware from an emulated disk, with devices that come and go while it runs.
 
-Two boots in all. The disk is a copy-on-write overlay of the golden image behind a plain qemu-storage-daemon.
+One boot in all. The disk is a copy of the golden image behind a plain qemu-storage-daemon.
 """
 
 import shutil
@@ -186,21 +186,6 @@ def test_a_server_boots_runs_and_shuts_down(
     assert b"kept\n" in (short_path / "root.raw").read_bytes()
     assert not any(item["driver_bound"] for item in emulation("emulation_function_list"))
     assert control("boots") == 1
-
-
-def test_without_its_boot_sector_nothing_boots(
-    chassis: ChassisProcess, storage: StorageDaemon, short_path: Path
-) -> None:
-    with (short_path / "root.raw").open("r+b") as raw:
-        raw.write(bytes(512))
-    chassis.emulation("emulation_plug", **disk(1, storage.socket("root"), boot_index=1))
-    chassis.control("power_on")
-    wait_for(lambda: "No bootable device" in chassis.console(), "the firmware gives up", BOOT_TIMEOUT_S)
-    assert "Booting from Hard Disk" in chassis.console()
-    assert "loading the kernel" not in chassis.console()
-    chassis.control("power_off")
-    assert power_is(chassis, "off")
-    assert chassis.control("boots") == 1
 
 
 def test_the_image_is_the_same_whoever_builds_it(tiny: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
