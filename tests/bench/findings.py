@@ -1,9 +1,10 @@
 """From samples to a report: which figures there are, what they are called, and what stands beside what."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tests.bench.footprint import Footprint
+from tests.bench.ironicflow import Deployed
 from tests.bench.provisioning import Deleted, Provisioned
 from tests.bench.report import Figure, Report
 from tests.bench.roundtrips import OPERATIONS, Request, rounds, story
@@ -12,9 +13,10 @@ from tests.bench.writes import Write, by_kind
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One bare boot and the machine that came after it; ``requests`` by the operation's name."""
+    """One bare boot, one deployment and the machine after them; ``requests`` by the operation's name."""
 
     bare_s: float
+    deployed: Deployed
     created: Provisioned
     deleted: Deleted
     requests: dict[str, list[Request]]
@@ -24,20 +26,19 @@ class Sample:
 
 @dataclass(slots=True)
 class Findings:
-    """Everything that a run has measured."""
+    """Everything that boots have shown."""
 
     rest_s: float
     samples: list[Sample] = field(default_factory=list)
     footprints: list[Footprint] = field(default_factory=list)
     writes_at_rest: list[Write] = field(default_factory=list)
 
-    def report(self) -> Report:
-        report = Report()
+    def add_to(self, report: Report) -> None:
         self._provisioning(report)
+        self._ironic(report)
         self._round_trips(report)
         self._writes(report)
         self._footprint(report)
-        return report
 
     def _provisioning(self, report: Report) -> None:
         ours, bare = "metalplane", "bare boot"
@@ -51,6 +52,20 @@ class Findings:
         section.add("create -> Ready", self._figure("create to Ready", "s", lambda each: each.created.running_s))
         section.add("delete -> gone", self._figure("delete to gone", "s", lambda each: each.deleted.gone_s))
         section.notes.append("Ratios are to the bare boot, from asking the chassis for power to the same ping.")
+
+    def _ironic(self, report: Report) -> None:
+        section = report.section("Beside an Ironic-like flow of the same image", "metalplane", "Ironic-like", "ratio")
+        ours = self._figure("create to ping, beside Ironic-like", "s", lambda each: each.created.ping_s)
+        theirs = self._figure("Ironic-like to ping", "s", lambda each: each.deployed.ping_s)
+        times = self._figure("Ironic-like, ratio", "x", lambda each: each.deployed.ping_s / each.created.ping_s)
+        section.add("to ping", ours, theirs, times)
+        for label, value in _STEPS.items():
+            section.add(f"of it {label}", None, self._figure(f"Ironic-like: {label}", "s", value))
+        section.notes.append(
+            "Boot a deploy system (this very image), fetch the image over the NIC and write all of it to the server's"
+            " own disk, cut the power, boot that disk. Kinder than Ironic: no DHCP, TFTP or big ramdisk, no inspection,"
+            " no cleaning, no conductor, no firmware self-test; and its clock starts at power-on, ours at the create."
+        )
 
     def _round_trips(self, report: Report) -> None:
         section = report.section("Round trips of one operation", "requests", "in sequence")
@@ -86,6 +101,13 @@ class Findings:
 
     def _figure(self, name: str, unit: str, value: Callable[[Sample], float]) -> Figure:
         return Figure(name, unit, tuple(round(value(each), 3) for each in self.samples))
+
+
+_STEPS: Mapping[str, Callable[[Sample], float]] = {
+    "first boot, until it asks for the image": lambda each: each.deployed.first_boot_s,
+    "copy": lambda each: each.deployed.copy_s,
+    "power cycle and second boot": lambda each: each.deployed.second_boot_s,
+}
 
 
 def _ratio(ours: Figure, bare: Figure) -> Figure:

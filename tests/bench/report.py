@@ -3,9 +3,10 @@
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,6 +19,7 @@ from rich.table import Table
 Json = dict[str, Any]
 
 _WIDTH = 120
+_DIGITS = {"s": 2, "%": 2, "MiB": 1, "x": 2, "op/s": 0, "us": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +34,17 @@ class Figure:
     def median(self) -> float:
         return median(self.samples)
 
-    def text(self, value: float | None = None) -> str:
-        shown = self.median if value is None else value
-        digits = {"s": 2, "%": 2, "MiB": 1, "x": 2}.get(self.unit, 0 if float(shown).is_integer() else 1)
-        return f"{shown:.{digits}f} {self.unit}".rstrip()
+    def text(self) -> str:
+        return f"{self._number(self.median)} {self.unit}".rstrip()
 
     def spread(self) -> str:
         if len(set(self.samples)) == 1:
             return ""
-        return f"{self.text(min(self.samples))} .. {self.text(max(self.samples))}"
+        return f"{self._number(min(self.samples))} .. {self._number(max(self.samples))} {self.unit}".rstrip()
+
+    def _number(self, value: float) -> str:
+        digits = _DIGITS.get(self.unit, 0 if float(value).is_integer() else 1)
+        return f"{value:.{digits}f}"
 
     def to_json(self) -> Json:
         middle = round(self.median, 3)
@@ -55,10 +59,11 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Rows of figures under their columns; a row's cells may be missing."""
+    """Rows of figures under their columns; a row's cells may be missing. Columns in ``brief`` show medians alone."""
 
     title: str
     columns: tuple[str, ...]
+    brief: tuple[str, ...] = ()
     rows: list[tuple[str, tuple[Figure | None, ...]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -72,8 +77,8 @@ class Report:
     def __init__(self) -> None:
         self._sections: list[Section] = []
 
-    def section(self, title: str, *columns: str) -> Section:
-        self._sections.append(Section(title, columns))
+    def section(self, title: str, *columns: str, brief: tuple[str, ...] = ()) -> Section:
+        self._sections.append(Section(title, columns, brief))
         return self._sections[-1]
 
     @property
@@ -105,12 +110,15 @@ def _table(section: Section) -> Table:
     table.add_column("")
     for column in section.columns:
         table.add_column(column, justify="right", no_wrap=True)
-        table.add_column("", style="dim", no_wrap=True)
+        if column not in section.brief:
+            table.add_column("", style="dim", no_wrap=True)
     for label, figures in section.rows:
-        table.add_row(label, *_cells(figures, len(section.columns)))
+        table.add_row(label, *_cells(section, figures))
     return table
 
 
-def _cells(figures: Sequence[Figure | None], count: int) -> list[str]:
-    padded = [*figures, *[None] * (count - len(figures))]
-    return [text for figure in padded for text in ((figure.text(), figure.spread()) if figure else ("", ""))]
+def _cells(section: Section, figures: Sequence[Figure | None]) -> Iterator[str]:
+    for column, figure in zip_longest(section.columns, figures):
+        yield figure.text() if figure else ""
+        if column not in section.brief:
+            yield figure.spread() if figure else ""

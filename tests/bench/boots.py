@@ -1,0 +1,88 @@
+"""Boots of one server in turns: the image alone, an Ironic-like deployment of it, then a machine through metalplane.
+
+So all meet the same machine in the same mood. Round trips, writes and footprint are taken from the same machines'
+traces and audit log, and from the last one at rest. Whatever happens, the cloud is taken down.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sandbox.cloud import Cloud
+from tests.bench import bareboot, ironicflow
+from tests.bench.byhand import ServerByHand
+from tests.bench.findings import Findings, Sample
+from tests.bench.footprint import at_rest
+from tests.bench.options import Options
+from tests.bench.progress import say
+from tests.bench.provisioning import Provisioning
+from tests.bench.report import Report
+from tests.bench.roundtrips import OPERATIONS, Trace
+from tests.bench.writes import Audit
+
+_LEDGER = "METALPLANE_BOOT_LEDGER"
+
+
+def measure(report: Report, options: Options) -> None:
+    """Bring a cloud up, boot, and report."""
+    findings = Findings(options.idle_s)
+    with _cloud(options.directory) as (cloud, ledger):
+        server = ServerByHand(cloud)
+        server.up()
+        measuring = _Measuring(cloud, server, Provisioning(cloud, ledger), findings)
+        for number in range(1, options.samples + 1):
+            measuring.sample(f"{number}/{options.samples}", last=number == options.samples)
+    findings.add_to(report)
+
+
+class _Measuring:
+    """What one sample after the other is taken with."""
+
+    def __init__(self, cloud: Cloud, server: ServerByHand, provisioning: Provisioning, findings: Findings) -> None:
+        self._cloud = cloud
+        self._server = server
+        self._provisioning = provisioning
+        self._audit = Audit(cloud.layout.log / "audit.jsonl")
+        self._findings = findings
+
+    def sample(self, label: str, *, last: bool) -> None:
+        """One boot of each sort."""
+        bare_s = bareboot.boot(self._server)
+        say(f"{label}  bare boot: ping after {bare_s:.2f} s")
+        deployed = ironicflow.deploy(self._server)
+        say(f"{label}  Ironic-like: copied {deployed.copy_s:.2f} s long, ping after {deployed.ping_s:.2f} s")
+        created = self._provisioning.create()
+        settled_at = self._audit.wait_quiet()
+        say(f"{label}  machine: power {created.power_on_s:.2f} s, ping {created.ping_s:.2f} s")
+        if last:
+            self._rest(settled_at)
+        trace = Trace(self._cloud.layout, created.uid)
+        requests = {operation.name: trace.requests_of(operation) for operation in OPERATIONS}
+        deleted = self._provisioning.delete()
+        gone_at = self._audit.wait_quiet()
+        say(f"{label}  machine: gone after {deleted.gone_s:.2f} s")
+        writes = self._audit.ours(created.created_at, settled_at), self._audit.ours(deleted.asked_at, gone_at)
+        self._findings.samples.append(Sample(bare_s, deployed, created, deleted, requests, *writes))
+
+    def _rest(self, settled_at: float) -> None:
+        rest_s = self._findings.rest_s
+        say(f"at rest for {rest_s:g} s")
+        self._findings.footprints = at_rest(self._cloud, rest_s)
+        self._findings.writes_at_rest = self._audit.ours(settled_at, settled_at + rest_s)
+
+
+@contextmanager
+def _cloud(chosen: Path | None) -> Iterator[tuple[Cloud, Path]]:
+    """A cloud that is up, and the file in which its chassis note their boots."""
+    with tempfile.TemporaryDirectory(prefix="metalplane-bench-") as temporary:
+        ledger = Path(temporary) / "boots"
+        os.environ[_LEDGER] = str(ledger)  # the chassis inherits it
+        cloud = Cloud(chosen or temporary, progress=say)
+        try:
+            say("Bringing a metal cloud up")
+            cloud.up()
+            yield cloud, ledger
+        finally:
+            cloud.down()

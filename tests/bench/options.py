@@ -1,0 +1,13 @@
+"""What a run was asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``samples``: boots of each sort, and rounds of the clients. ``directory`` is the cloud's, where it is to stay."""
+
+    samples: int
+    idle_s: float
+    directory: Path | None
