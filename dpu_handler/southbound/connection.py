@@ -10,6 +10,8 @@ from dpu_handler.southbound.errors import translate
 
 T = TypeVar("T")
 
+_UNWATCHED: AbstractContextManager[None] = nullcontext()
+
 
 class RequestTracer(Protocol):
     """Watches requests: entered before one is sent, left with its outcome."""
@@ -42,7 +44,7 @@ async def request(
 ) -> T:
     """The result of the one request that ``send`` makes with the id it is given. Raises ``SouthboundError``."""
     request_id = connection.next_id()
-    with tracer.request(system, method, request_id) if tracer else nullcontext():
+    with tracer.request(system, method, request_id) if tracer else _UNWATCHED:
         try:
             return await send(request_id)
         except CancelledError:

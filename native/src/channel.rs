@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use jsonrpc::Profile;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use transport::{Connection, Request};
@@ -62,10 +63,11 @@ impl Channel {
         timeout_s: f64,
         flush: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let event_loop = self.event_loop(flush.py())?;
+        let py = flush.py();
+        let event_loop = self.event_loop(py)?;
         let params = params.map(convert::to_json).transpose()?;
         let request = Request { id, method: method.to_owned(), params, deadline: deadline(timeout_s)? };
-        let future = event_loop.call_method0("create_future")?;
+        let future = event_loop.call_method0(intern!(py, "create_future"))?;
         let first = {
             let mut state = self.state();
             if state.connection.is_none() {
@@ -76,7 +78,7 @@ impl Channel {
         };
         self.mailbox.expect(id, future.clone().unbind());
         if first {
-            event_loop.call_method1("call_soon", (flush,))?;
+            event_loop.call_method1(intern!(py, "call_soon"), (flush,))?;
         }
         Ok(future)
     }

@@ -1,12 +1,20 @@
 //! Python values to JSON and back, OVSDB values to Python.
 
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use jsonrpc::Text;
 use ovsdb::{Atom, Datum, Row, Uuid};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyString, PyTuple, PyType};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+
+use crate::error::Failure;
 
 /// Deeper than any request, shallower than any stack.
 const MAX_DEPTH: usize = 64;
@@ -50,28 +58,105 @@ fn object(members: &Bound<'_, PyDict>, depth: usize) -> PyResult<Value> {
     Ok(Value::Object(object))
 }
 
-/// The Python value of JSON: None, bool, int, float, str, list, dict.
-pub(crate) fn from_json<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
-    match value {
-        Value::Null => Ok(py.None().into_bound(py)),
-        Value::Bool(truth) => truth.into_bound_py_any(py),
-        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
-            (Some(signed), _) => signed.into_bound_py_any(py),
-            (None, Some(unsigned)) => unsigned.into_bound_py_any(py),
-            (None, None) => number.as_f64().into_bound_py_any(py),
-        },
-        Value::String(text) => text.into_bound_py_any(py),
-        Value::Array(members) => {
-            let members = members.iter().map(|member| from_json(py, member)).collect::<PyResult<Vec<_>>>()?;
-            PyList::new(py, members)?.into_bound_py_any(py)
+/// The Python value of a result: None, bool, int, float, str, list, dict.
+pub(crate) fn from_json<'py>(py: Python<'py>, text: &Text) -> Result<Bound<'py, PyAny>, Failure> {
+    let mut deserializer = serde_json::Deserializer::from_str(text.as_str());
+    Ok(Reader(py).deserialize(&mut deserializer)?)
+}
+
+/// Makes Python values of what a JSON reader meets, with nothing in between.
+#[derive(Clone, Copy)]
+struct Reader<'py>(Python<'py>);
+
+impl<'de, 'py> DeserializeSeed<'de> for Reader<'py> {
+    type Value = Bound<'py, PyAny>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, 'py> Visitor<'de> for Reader<'py> {
+    type Value = Bound<'py, PyAny>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(self.0.None().into_bound(self.0))
+    }
+
+    fn visit_bool<E: de::Error>(self, truth: bool) -> Result<Self::Value, E> {
+        truth.into_bound_py_any(self.0).map_err(E::custom)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+        number.into_bound_py_any(self.0).map_err(E::custom)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+        number.into_bound_py_any(self.0).map_err(E::custom)
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
+        number.into_bound_py_any(self.0).map_err(E::custom)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(PyString::new(self.0, text).into_any())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(member) = members.next_element_seed(self)? {
+            list.push(member);
         }
-        Value::Object(members) => {
-            let dict = PyDict::new(py);
-            for (name, member) in members {
-                dict.set_item(name, from_json(py, member)?)?;
-            }
-            dict.into_bound_py_any(py)
+        Ok(PyList::new(self.0, list).map_err(de::Error::custom)?.into_any())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let dict = PyDict::new(self.0);
+        while let Some((name, member)) = members.next_entry_seed(Name(self.0), self)? {
+            dict.set_item(name, member).map_err(de::Error::custom)?;
         }
+        Ok(dict.into_any())
+    }
+}
+
+/// Makes the Python name of a member. A peer uses the same few again and again, so they are made once, hash included.
+struct Name<'py>(Python<'py>);
+
+/// More names than SPDK's results have; a peer that makes up more of them is served without.
+const NAMES_KEPT: usize = 1024;
+
+impl<'de, 'py> DeserializeSeed<'de> for Name<'py> {
+    type Value = Bound<'py, PyString>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'py> Visitor<'_> for Name<'py> {
+    type Value = Bound<'py, PyString>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        static KNOWN: LazyLock<Mutex<HashMap<Box<str>, Py<PyString>>>> = LazyLock::new(Mutex::default);
+        // Nothing is called while it is held that could ask for it again: no Python code runs in making a string.
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(name) = known.get(text) {
+            return Ok(name.bind(self.0).clone());
+        }
+        let name = PyString::new(self.0, text);
+        if known.len() < NAMES_KEPT {
+            known.insert(text.into(), name.clone().unbind());
+        }
+        Ok(name)
     }
 }
 

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use jsonrpc::Text;
+use pyo3::intern;
 use pyo3::prelude::*;
 use serde_json::Value;
 use transport::{Settlement, Sink};
@@ -18,7 +20,7 @@ use crate::error::Failure;
 /// What a dialect makes of replies and notifications. Runs on the worker, without the GIL.
 pub(crate) trait Interpreter: Send + 'static {
     /// The result for the caller.
-    fn settled(&mut self, id: u64, settlement: Settlement) -> Result<Value, Failure>;
+    fn settled(&mut self, id: u64, settlement: Settlement) -> Result<Text, Failure>;
 
     /// Takes in a notification; true when listeners should look.
     fn notified(&mut self, method: &str, params: &Value) -> Result<bool, String>;
@@ -64,7 +66,7 @@ impl Mailbox {
 
 #[derive(Debug, Default)]
 struct News {
-    settled: Vec<(u64, Result<Value, Failure>)>,
+    settled: Vec<(u64, Result<Text, Failure>)>,
     changed: bool,
     disconnected: Option<String>,
 }
@@ -106,14 +108,14 @@ impl Batch {
     }
 }
 
-fn complete(future: &Bound<'_, PyAny>, result: Result<Value, Failure>) -> PyResult<()> {
-    if future.call_method0("done")?.is_truthy()? {
+fn complete(future: &Bound<'_, PyAny>, result: Result<Text, Failure>) -> PyResult<()> {
+    let py = future.py();
+    if future.call_method0(intern!(py, "done"))?.is_truthy()? {
         return Ok(());
     }
-    let py = future.py();
-    match result.map_err(Failure::into_exception).and_then(|value| convert::from_json(py, &value)) {
-        Ok(value) => future.call_method1("set_result", (value,))?,
-        Err(error) => future.call_method1("set_exception", (error,))?,
+    match result.and_then(|text| convert::from_json(py, &text)).map_err(Failure::into_exception) {
+        Ok(value) => future.call_method1(intern!(py, "set_result"), (value,))?,
+        Err(error) => future.call_method1(intern!(py, "set_exception"), (error,))?,
     };
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! The exceptions carry plain arguments; `dpu_handler.southbound.errors` gives them names, the method and the
 //! next step.
 
-use jsonrpc::{Executed, SubmitError};
+use jsonrpc::{Executed, SubmitError, Text};
 use ovsdb::transact::TransactError;
 use ovsdb::{Malformed, OperationFailed};
 use pyo3::create_exception;
@@ -60,7 +60,7 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// The failures that mean the same in every dialect; a result or the dialect's own error otherwise.
-    pub(crate) fn of(settlement: Settlement) -> Result<Result<serde_json::Value, serde_json::Value>, Self> {
+    pub(crate) fn of(settlement: Settlement) -> Result<Result<Text, serde_json::Value>, Self> {
         match settlement {
             Settlement::Result(result) => Ok(Ok(result)),
             Settlement::Error(error) => Ok(Err(error)),
@@ -90,6 +90,12 @@ impl Failure {
             }
             Self::Malformed(why) => MalformedError::new_err((why,)),
         }
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Malformed(format!("a result that does not read: {error}"))
     }
 }
 

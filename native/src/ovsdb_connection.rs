@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jsonrpc::Text;
 use ovsdb::{Replica, Row, Uuid};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde_json::Value;
@@ -49,7 +51,7 @@ impl Shared {
 struct Ovsdb(Arc<Shared>);
 
 impl Interpreter for Ovsdb {
-    fn settled(&mut self, id: u64, settlement: Settlement) -> Result<Value, Failure> {
+    fn settled(&mut self, id: u64, settlement: Settlement) -> Result<Text, Failure> {
         let reply = self.0.replies().remove(&id);
         let result = Failure::of(settlement)?.map_err(|error| {
             let (error, details) = ovsdb::error_text(&error);
@@ -58,17 +60,18 @@ impl Interpreter for Ovsdb {
         match reply {
             None => Ok(result),
             Some(Reply::Results { operations }) => {
-                Ok(Value::Array(ovsdb::transact::results(result, operations)?))
+                ovsdb::transact::check(&result.read()?, operations)?;
+                Ok(result)
             }
             Some(Reply::Schema { monitored }) => {
                 *self.0.followed() = None;
-                self.0.replica().reset(&result, &monitored)?;
-                Ok(Value::Null)
+                self.0.replica().reset(&result.read()?, &monitored)?;
+                Ok(Value::Null.into())
             }
             Some(Reply::Snapshot { monitor }) => {
-                self.0.replica().update2(&result)?;
+                self.0.replica().update2(&result.read()?)?;
                 *self.0.followed() = Some(monitor);
-                Ok(Value::Null)
+                Ok(Value::Null.into())
             }
         }
     }
@@ -115,7 +118,12 @@ impl OvsdbConnection {
         params: &Bound<'py, PyAny>,
         timeout_s: f64,
     ) -> PyResult<Bound<'py, PyAny>> {
-        slf.get().channel.call((request_id, method), Some(params), timeout_s, &slf.getattr("flush")?)
+        slf.get().channel.call(
+            (request_id, method),
+            Some(params),
+            timeout_s,
+            &slf.getattr(intern!(slf.py(), "flush"))?,
+        )
     }
 
     fn transact<'py>(
@@ -211,8 +219,12 @@ impl OvsdbConnection {
     ) -> PyResult<Bound<'py, PyAny>> {
         let params = pyo3::types::PyList::new(slf.py(), params)?;
         slf.get().shared.replies().insert(id, reply);
-        let future =
-            slf.get().channel.call((id, method), Some(params.as_any()), timeout_s, &slf.getattr("flush")?);
+        let future = slf.get().channel.call(
+            (id, method),
+            Some(params.as_any()),
+            timeout_s,
+            &slf.getattr(intern!(slf.py(), "flush"))?,
+        );
         if future.is_err() {
             slf.get().shared.replies().remove(&id);
         }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use jsonrpc::Text;
+use pyo3::intern;
 use pyo3::prelude::*;
 use serde_json::Value;
 use transport::Settlement;
@@ -13,7 +15,7 @@ use crate::error::Failure;
 struct Spdk;
 
 impl Interpreter for Spdk {
-    fn settled(&mut self, _id: u64, settlement: Settlement) -> Result<Value, Failure> {
+    fn settled(&mut self, _id: u64, settlement: Settlement) -> Result<Text, Failure> {
         match Failure::of(settlement) {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(error)) => Err(match spdk::refusal(&error) {
@@ -59,7 +61,7 @@ impl SpdkConnection {
         params: Option<&Bound<'py, PyAny>>,
         timeout_s: f64,
     ) -> PyResult<Bound<'py, PyAny>> {
-        slf.get().0.call((request_id, method), params, timeout_s, &slf.getattr("flush")?)
+        slf.get().0.call((request_id, method), params, timeout_s, &slf.getattr(intern!(slf.py(), "flush"))?)
     }
 
     fn flush(&self) {

@@ -74,7 +74,11 @@ impl Framer {
     /// # Errors
     /// [`FrameError`] when the stream breaks the limits or holds something other than objects.
     pub fn next_frame(&mut self) -> Result<Option<&[u8]>, FrameError> {
-        while let Some(&byte) = self.buffer.get(self.cursor) {
+        loop {
+            if self.depth > 0 {
+                self.skip()?;
+            }
+            let Some(&byte) = self.buffer.get(self.cursor) else { return Ok(None) };
             self.cursor += 1;
             if self.depth == 0 {
                 self.open(byte)?;
@@ -84,7 +88,27 @@ impl Framer {
                 return Ok(Some(&self.buffer[frame]));
             }
         }
-        Ok(None)
+    }
+
+    /// Passes over the bytes that decide nothing, which are most.
+    fn skip(&mut self) -> Result<(), FrameError> {
+        let rest = &self.buffer[self.cursor..];
+        let plain = if self.escaped {
+            Some(0)
+        } else if self.in_string {
+            rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))
+        } else {
+            rest.iter().position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']'))
+        };
+        self.cursor += plain.unwrap_or(rest.len());
+        self.check_size()
+    }
+
+    fn check_size(&self) -> Result<(), FrameError> {
+        if self.cursor - self.start > self.limits.max_bytes {
+            return Err(FrameError::TooLarge(self.limits.max_bytes));
+        }
+        Ok(())
     }
 
     /// A byte between two objects.
@@ -105,9 +129,7 @@ impl Framer {
 
     /// A byte within an object; true when it closes the object.
     fn scan(&mut self, byte: u8) -> Result<bool, FrameError> {
-        if self.cursor - self.start > self.limits.max_bytes {
-            return Err(FrameError::TooLarge(self.limits.max_bytes));
-        }
+        self.check_size()?;
         if self.in_string {
             match byte {
                 _ if self.escaped => self.escaped = false,

@@ -16,8 +16,10 @@ pub mod frame;
 pub mod message;
 pub mod profile;
 pub mod session;
+pub mod text;
 
 pub use frame::{FrameError, Framer, Limits};
 pub use message::{Message, MessageError};
 pub use profile::{Profile, Version, Window};
 pub use session::{Event, Executed, Outcome, ProtocolError, Session, SubmitError};
+pub use text::Text;

@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::text::Text;
 
 /// One object of the stream, understood.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,8 +15,8 @@ pub enum Message {
     Reply {
         /// The id of the request, echoed.
         id: u64,
-        /// The result, or the error object in the dialect's own shape.
-        outcome: Result<Value, Value>,
+        /// The result, unread, or the error object in the dialect's own shape.
+        outcome: Result<Text, Value>,
     },
     /// A request of the peer, which expects an answer (OVSDB's `echo`).
     Request {
@@ -55,44 +59,68 @@ impl fmt::Display for MessageError {
 
 impl std::error::Error for MessageError {}
 
+/// The members of a message that count, unread. A member that is null is there all the same.
+#[derive(Deserialize)]
+struct Members<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    method: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    params: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    result: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    error: Option<&'a RawValue>,
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
 impl Message {
     /// Reads one frame.
     ///
     /// # Errors
     /// [`MessageError`] when the frame is no JSON-RPC message of version 1.0 or 2.0.
     pub fn parse(frame: &[u8]) -> Result<Self, MessageError> {
-        let mut members: Map<String, Value> =
-            serde_json::from_slice(frame).map_err(|error| MessageError::NotJson(error.to_string()))?;
-        match members.remove("method") {
-            Some(Value::String(method)) => Ok(Self::call(method, &mut members)),
-            Some(_) => Err(MessageError::NoMessage),
-            None => Self::reply(members),
+        let members: Members = serde_json::from_slice(frame).map_err(not_json)?;
+        match members.method {
+            Some(method) => Self::call(method, &members),
+            None => Self::reply(&members),
         }
     }
 
-    fn call(method: String, members: &mut Map<String, Value>) -> Self {
-        let params = members.remove("params").unwrap_or_default();
-        match members.remove("id").unwrap_or_default() {
+    fn call(method: &RawValue, members: &Members) -> Result<Self, MessageError> {
+        let Value::String(method) = read(method)? else { return Err(MessageError::NoMessage) };
+        let params = members.params.map_or(Ok(Value::Null), read)?;
+        Ok(match members.id.map_or(Ok(Value::Null), read)? {
             Value::Null => Self::Notification { method, params },
             id => Self::Request { id, method, params },
-        }
+        })
     }
 
-    fn reply(mut members: Map<String, Value>) -> Result<Self, MessageError> {
-        let error = members.remove("error").filter(|error| !error.is_null());
-        let result = members.remove("result");
-        let outcome = match (error, result) {
-            (Some(error), _) => Err(error),
-            (None, Some(result)) => Ok(result),
+    fn reply(members: &Members) -> Result<Self, MessageError> {
+        let error = members.error.filter(|error| error.get() != "null");
+        let (outcome, text) = match (error, members.result) {
+            (Some(error), _) => (Err(read(error)?), error),
+            (None, Some(result)) => (Ok(result.into()), result),
             (None, None) => return Err(MessageError::NoMessage),
         };
-        match members.get("id").and_then(Value::as_u64) {
+        match members.id.and_then(|id| id.get().parse().ok()) {
             Some(id) => Ok(Self::Reply { id, outcome }),
-            None => Err(MessageError::UnknownId(match outcome {
-                Ok(value) | Err(value) => value.to_string(),
-            })),
+            None => Err(MessageError::UnknownId(text.get().to_owned())),
         }
     }
+}
+
+fn read(raw: &RawValue) -> Result<Value, MessageError> {
+    serde_json::from_str(raw.get()).map_err(not_json)
+}
+
+#[allow(clippy::needless_pass_by_value)] // as `map_err` hands it over
+fn not_json(error: serde_json::Error) -> MessageError {
+    MessageError::NotJson(error.to_string())
 }
 
 #[cfg(test)]
@@ -107,7 +135,7 @@ mod tests {
     #[test]
     fn a_reply_of_version_two_has_a_result_or_an_error() {
         let result = parse(&json!({"jsonrpc": "2.0", "id": 7, "result": null}));
-        assert_eq!(result, Ok(Message::Reply { id: 7, outcome: Ok(Value::Null) }));
+        assert_eq!(result, Ok(Message::Reply { id: 7, outcome: Ok(Value::Null.into()) }));
         let refused =
             parse(&json!({"jsonrpc": "2.0", "id": 8, "error": {"code": -19, "message": "No such device"}}));
         let error = json!({"code": -19, "message": "No such device"});
@@ -117,7 +145,7 @@ mod tests {
     #[test]
     fn a_reply_of_version_one_has_both_and_null_means_absent() {
         let result = parse(&json!({"id": 1, "result": [], "error": null}));
-        assert_eq!(result, Ok(Message::Reply { id: 1, outcome: Ok(json!([])) }));
+        assert_eq!(result, Ok(Message::Reply { id: 1, outcome: Ok(json!([]).into()) }));
         let refused = parse(&json!({"id": 1, "result": null, "error": "unknown database"}));
         assert_eq!(refused, Ok(Message::Reply { id: 1, outcome: Err(json!("unknown database")) }));
     }

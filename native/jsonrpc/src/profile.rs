@@ -1,5 +1,6 @@
 //! What differs between one JSON-RPC dialect and another, as data.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::frame::Limits;
@@ -37,20 +38,27 @@ pub struct Profile {
     pub answer: fn(&str, &Value) -> Option<Value>,
 }
 
+#[derive(Serialize)]
+struct Request<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jsonrpc: Option<&'a str>,
+    id: u64,
+    method: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params: Option<&'a Value>,
+}
+
 impl Profile {
     /// The bytes of a request.
     #[must_use]
     pub fn request(&self, id: u64, method: &str, params: Option<&Value>) -> Vec<u8> {
-        let message = match (self.version, params) {
-            (Version::V1, params) => {
-                json!({"id": id, "method": method, "params": params.unwrap_or(&json!([]))})
-            }
-            (Version::V2, Some(params)) => {
-                json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
-            }
-            (Version::V2, None) => json!({"jsonrpc": "2.0", "id": id, "method": method}),
+        let none = json!([]);
+        let message = match self.version {
+            Version::V1 => Request { jsonrpc: None, id, method, params: Some(params.unwrap_or(&none)) },
+            Version::V2 => Request { jsonrpc: Some("2.0"), id, method, params },
         };
-        message.to_string().into_bytes()
+        // Only a map whose keys are no strings cannot be written, and a JSON value has none.
+        serde_json::to_vec(&message).unwrap_or_default()
     }
 
     /// The bytes of the reply to a request of the peer.

@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::frame::{FrameError, Framer};
 use crate::message::{Message, MessageError};
 use crate::profile::Profile;
+use crate::text::Text;
 
 /// What is written is dropped from the outbox in pieces of this size at least: moving the rest costs time.
 const OUTBOX_KEPT_BYTES: usize = 64 * 1024;
@@ -34,7 +35,7 @@ pub enum Executed {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// The peer carried it out.
-    Result(Value),
+    Result(Text),
     /// The peer refused it; the error object in the dialect's shape.
     Error(Value),
     /// Its deadline passed first.
@@ -337,7 +338,7 @@ impl Session {
         self.staged += bytes.len() as u64;
     }
 
-    fn settle(&mut self, id: u64, outcome: Result<Value, Value>) -> Option<Event> {
+    fn settle(&mut self, id: u64, outcome: Result<Text, Value>) -> Option<Event> {
         let request = self.in_flight.remove(&id)?;
         if request.abandoned {
             self.abandoned -= 1;

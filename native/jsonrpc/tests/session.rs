@@ -71,7 +71,7 @@ impl Bench {
 }
 
 fn settled(id: u64, result: Value) -> Vec<Event> {
-    vec![Event::Settled { id, outcome: Outcome::Result(result) }]
+    vec![Event::Settled { id, outcome: Outcome::Result(result.into()) }]
 }
 
 #[test]

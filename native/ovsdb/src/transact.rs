@@ -37,11 +37,11 @@ pub enum TransactError {
     Malformed(Malformed),
 }
 
-/// The results of all `operations`, or the first error among them.
+/// Looks whether a reply is the results of all `operations`.
 ///
 /// # Errors
-/// [`TransactError`].
-pub fn results(reply: Value, operations: usize) -> Result<Vec<Value>, TransactError> {
+/// [`TransactError`], for the first error among them.
+pub fn check(reply: &Value, operations: usize) -> Result<(), TransactError> {
     let malformed = |why: String| TransactError::Malformed(Malformed(why));
     let Value::Array(results) = reply else {
         return Err(malformed(format!("the reply to transact is no array: {reply}")));
@@ -55,7 +55,7 @@ pub fn results(reply: Value, operations: usize) -> Result<Vec<Value>, TransactEr
     if results.len() != operations || results.iter().any(Value::is_null) {
         return Err(malformed(format!("{} results for {operations} operations", results.len())));
     }
-    Ok(results)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -64,9 +64,9 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn success_gives_every_result() {
+    fn success_has_a_result_of_each_operation() {
         let reply = json!([{"uuid": ["uuid", "u"]}, {"count": 1}]);
-        assert_eq!(results(reply, 2), Ok(vec![json!({"uuid": ["uuid", "u"]}), json!({"count": 1})]));
+        assert_eq!(check(&reply, 2), Ok(()));
     }
 
     #[test]
@@ -78,19 +78,19 @@ mod tests {
             error: "constraint violation".into(),
             details: "duplicate name".into(),
         };
-        assert_eq!(results(reply, 3), Err(TransactError::Failed(failed)));
+        assert_eq!(check(&reply, 3), Err(TransactError::Failed(failed)));
     }
 
     #[test]
     fn a_failed_commit_is_one_result_more() {
         let reply = json!([{"count": 1}, {"error": "referential integrity violation", "details": ""}]);
-        assert!(matches!(results(reply, 1), Err(TransactError::Failed(OperationFailed { index: 1, .. }))));
+        assert!(matches!(check(&reply, 1), Err(TransactError::Failed(OperationFailed { index: 1, .. }))));
     }
 
     #[test]
     fn missing_results_are_not_taken_for_success() {
-        assert!(matches!(results(json!([{}]), 2), Err(TransactError::Malformed(_))));
-        assert!(matches!(results(json!([null]), 1), Err(TransactError::Malformed(_))));
-        assert!(matches!(results(json!({}), 0), Err(TransactError::Malformed(_))));
+        assert!(matches!(check(&json!([{}]), 2), Err(TransactError::Malformed(_))));
+        assert!(matches!(check(&json!([null]), 1), Err(TransactError::Malformed(_))));
+        assert!(matches!(check(&json!({}), 0), Err(TransactError::Malformed(_))));
     }
 }

@@ -1,13 +1,13 @@
 //! Where the news of a connection go.
 
-use jsonrpc::{Executed, SubmitError};
+use jsonrpc::{Executed, SubmitError, Text};
 use serde_json::Value;
 
 /// What became of a request, causes included.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Settlement {
     /// The peer carried it out.
-    Result(Value),
+    Result(Text),
     /// The peer refused it; the error object in the dialect's shape.
     Error(Value),
     /// Its deadline passed first.

@@ -102,7 +102,7 @@ async fn requests_submitted_together_arrive_in_one_read() {
     let (mut peer, _) = listener.accept().await.unwrap();
     assert_eq!(read(&mut peer).await, [1, 2, 3]);
     reply(&mut peer, 3).await;
-    assert_eq!(bench.settled().await, (3, Settlement::Result(json!(3))));
+    assert_eq!(bench.settled().await, (3, Settlement::Result(json!(3).into())));
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn a_silent_close_leaves_the_outcome_unknown_and_the_next_request_connects
     let (mut peer, _) = listener.accept().await.unwrap();
     assert_eq!(read(&mut peer).await, [2]);
     reply(&mut peer, 2).await;
-    assert_eq!(bench.settled().await, (2, Settlement::Result(json!(2))));
+    assert_eq!(bench.settled().await, (2, Settlement::Result(json!(2).into())));
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn a_deadline_passes_without_harming_the_others() {
     read(&mut peer).await;
     reply(&mut peer, 1).await;
     reply(&mut peer, 2).await;
-    assert_eq!(bench.settled().await, (2, Settlement::Result(json!(2))));
+    assert_eq!(bench.settled().await, (2, Settlement::Result(json!(2).into())));
 }
 
 #[tokio::test]
@@ -170,7 +170,7 @@ async fn a_window_that_everybody_gave_up_on_does_not_keep_the_next_request_waiti
     let (mut peer, _) = listener.accept().await.unwrap();
     assert_eq!(read(&mut peer).await, [1000]);
     reply(&mut peer, 1000).await;
-    assert_eq!(bench.settled().await, (1000, Settlement::Result(json!(1000))));
+    assert_eq!(bench.settled().await, (1000, Settlement::Result(json!(1000).into())));
 }
 
 #[tokio::test]
