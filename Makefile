@@ -113,8 +113,8 @@ generate: setup ## write again what is generated: CRDs, XRD, docs/api.md, CSI st
 	$(BIN)/python -m provider.composition.render
 
 .PHONY: bench
-bench: setup ## figures, side by side in one run
-	$(BIN)/python -m tests.bench
+bench: setup ## figures, side by side in one run; ARGS="--help" narrows it
+	$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: clean
 clean: demo-down ## remove what was built in this checkout (not the cache)

@@ -29,9 +29,13 @@ PORT = "vm0"
 
 _DATABASE = "Open_vSwitch"
 _SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
-_TAGS = itertools.cycle(range(1, 4095))
 _TIMEOUT_S = 20
 _READ_BYTES = 64 * 1024
+
+
+def _tags(client: int) -> Iterator[int]:
+    """Each client has tags of its own: to set one that is there already would change nothing."""
+    return itertools.cycle(range(1 + 1000 * client, 1000 + 1000 * client))
 
 
 def _set_tag(tag: int) -> dict[str, Any]:
@@ -42,6 +46,7 @@ class Native:
     """One connection for all, as an agent has."""
 
     def __init__(self, sockets: Mapping[str, str]) -> None:
+        self._tags = _tags(0)
         self._clients = {load: OvsdbClient(path, {}) for load, path in sockets.items()}
         self._runner = asyncio.Runner()
 
@@ -62,7 +67,7 @@ class Native:
         return done
 
     async def _change(self, load: str) -> int:
-        client, tag = self._clients[load], next(_TAGS)
+        client, tag = self._clients[load], next(self._tags)
         if load == "applied":
             await client.transact_and_apply([_set_tag(tag)])
         else:
@@ -74,6 +79,7 @@ class Idl:
     """A replica of the rows that are needed, and its transactions."""
 
     def __init__(self, sockets: Mapping[str, str]) -> None:
+        self._tags = _tags(1)
         schema = ovs.db.idl.SchemaHelper(str(_SCHEMA))
         schema.register_columns("Port", ["name", "tag"])
         schema.register_columns(_DATABASE, ["next_cfg", "cur_cfg"])
@@ -94,7 +100,7 @@ class Idl:
         return done
 
     def _change(self, load: str, count: int) -> list[int]:
-        tags = [next(_TAGS) for _ in range(count)]
+        tags = [next(self._tags) for _ in range(count)]
         under_way = [self._begin(load, tag) for tag in tags]
         while any(each.commit() == each.INCOMPLETE for each in under_way):
             self._turn(under_way)
@@ -129,6 +135,7 @@ class Vsctl:
     """What an administrator types."""
 
     def __init__(self, sockets: Mapping[str, str]) -> None:
+        self._tags = _tags(2)
         self._sockets = sockets
 
     def answer(self, load: str) -> int:
@@ -142,7 +149,7 @@ class Vsctl:
         return done
 
     def _change(self, load: str, count: int) -> list[int]:
-        tags = [next(_TAGS) for _ in range(count)]
+        tags = [next(self._tags) for _ in range(count)]
         running = [subprocess.Popen(self._command(load, tag)) for tag in tags]
         if codes := [code for code in (process.wait() for process in running) if code]:
             raise RuntimeError(f"ovs-vsctl ended with {codes}")
@@ -158,6 +165,7 @@ class Plain:
     """RFC 7047 by hand: requests in one piece, messages read as they come."""
 
     def __init__(self, sockets: Mapping[str, str]) -> None:
+        self._tags = _tags(3)
         self._wire = socket.socket(socket.AF_UNIX)
         self._wire.connect(sockets["applied"])
         self._messages = self._read()
@@ -178,7 +186,7 @@ class Plain:
         return done
 
     def _change(self, load: str, count: int) -> list[int]:
-        tags = [next(_TAGS) for _ in range(count)]
+        tags = [next(self._tags) for _ in range(count)]
         more = self._bump() if load == "applied" else []
         changes = [[_DATABASE, _set_tag(tag), *more] for tag in tags]
         outcomes = self._call("transact", changes)
