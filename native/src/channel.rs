@@ -40,7 +40,7 @@ impl Channel {
         interpreter: impl Interpreter,
         listener: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let mailbox = Mailbox::with_listener(listener);
+        let mailbox = Mailbox::new(listener)?;
         let postman = Postman::new(interpreter, Arc::clone(&mailbox));
         let connection = Connection::spawn(&runtime::handle()?, path, profile, postman);
         let state = State { ids: RequestIds::new(), connection: Some(connection), ready: Vec::new() };
@@ -86,7 +86,7 @@ impl Channel {
     fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         static GET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let running = GET.import(py, "asyncio", "get_running_loop")?.call0()?;
-        let event_loop = self.mailbox.event_loop(running);
+        let event_loop = self.mailbox.event_loop(running)?;
         event_loop.ok_or_else(|| PyRuntimeError::new_err("this connection belongs to another event loop"))
     }
 

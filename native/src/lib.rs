@@ -3,8 +3,8 @@
 //! Bindings only: values are converted ([`convert`]), errors mapped ([`error`]), results brought to the event
 //! loop ([`delivery`]). The protocols are in the crates `jsonrpc`, `transport`, `spdk` and `ovsdb`.
 //!
-//! One worker thread carries every connection of the process. It takes the GIL for the moment of one
-//! `call_soon_threadsafe`; neither it nor the event loop ever waits for the other.
+//! One worker thread carries every connection of the process. It never takes the GIL: it rings, and the event
+//! loop fetches; neither ever waits for the other.
 
 #![deny(unsafe_code)]
 

@@ -27,8 +27,7 @@ pub(crate) fn handle() -> PyResult<Handle> {
     Ok(runtime.insert(started).handle().clone())
 }
 
-/// Ends the worker before the interpreter: a thread that asks a finalizing interpreter for the GIL is ended
-/// by force, in the middle of Rust code.
+/// Ends the worker before the interpreter: its tasks hold Python objects, which nobody may drop once there is none.
 #[pyfunction]
 fn stop(py: Python<'_>) {
     let runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner).take();
