@@ -158,7 +158,7 @@ class EmulatedDiskController:
         name = secret["metadata"]["name"]
         return [
             Key.of(raw)
-            for raw in self._runtime.cache.list(EMULATEDDISK)
+            for raw in self._runtime.cache.list(EMULATEDDISK, secret["metadata"]["namespace"])
             if raw["spec"]["source"].get("seed", {}).get("secretRef", {}).get("name") == name
         ]
 

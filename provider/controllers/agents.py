@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from provider.api.names import AGENT_LEASE, ANNOTATION_NODE_ID, DPU_NAMESPACE_PREFIX, dpu_namespace
 from provider.api.registry import CSINODE, EMULATEDDISK, EMULATEDNIC, LEASE, NODE, SERVER, VIRTUALDISK, VIRTUALNIC
+from provider.controllers.indexes import DISKS_BY_DPU, NICS_BY_DPU, SERVERS_BY_DPU
 from provider.controllers.routes import nobody
 from provider.runtime.context import Runtime
 from provider.runtime.controller import Json, Key, Outcome, RequeueAfter, Settled, Watch
@@ -86,10 +87,9 @@ class AgentLiveness:
         return RequeueAfter(remaining_s + _CHECK_AGAIN_S) if remaining_s > 0 else Settled()
 
     def _look_at_devices(self, dpu_name: str) -> None:
-        for resource in _DEVICES:
-            for device in self._runtime.cache.list(resource):
-                if device.get("status", {}).get("atProvider", {}).get("dpuName") == dpu_name:
-                    self._runtime.cache.touch(resource, Key.of(device))
+        for index in (DISKS_BY_DPU, NICS_BY_DPU):
+            for device in self._runtime.cache.by(index, dpu_name):
+                self._runtime.cache.touch(index.resource, Key.of(device))
 
     async def _register(self, dpu_name: str, lease: Json) -> None:
         """The CSINode entry of the DPU, under the Node that the cluster has for it."""
@@ -107,7 +107,7 @@ class AgentLiveness:
 
     def _server_of(self, dpu_name: str) -> str | None:
         """UID of the server that the DPU sits in; None where the inventory does not say, or says it of two."""
-        uids = [each["metadata"]["uid"] for each in self._runtime.cache.list(SERVER) if _dpu(each) == dpu_name]
+        uids = [each["metadata"]["uid"] for each in self._runtime.cache.by(SERVERS_BY_DPU, dpu_name)]
         return uids[0] if len(uids) == 1 else None
 
     def _lease_of_server(self, server: Json) -> list[Key]:

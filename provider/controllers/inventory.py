@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from provider.api.registry import SERVER
 from provider.api.server import Server
 from provider.api.serverclaim import ServerClaim
+from provider.controllers.indexes import SERVERS_BY_CLAIM
 from provider.runtime.cache import Cache
-from provider.runtime.controller import Json
+from provider.runtime.controller import Json, Key
 
 
 class Inventory:
@@ -27,12 +28,12 @@ class Inventory:
         """Servers that say they are held by the claim, and the one that the claim names."""
         if claim is None:
             return ()
-        named = claim.status.at_provider.server_name
-        return [
-            self._parse(raw)
-            for raw in self._cache.list(SERVER)
-            if raw["metadata"]["name"] == named or (raw["spec"].get("claimRef") or {}).get("uid") == claim.metadata.uid
-        ]
+        found = self._cache.by(SERVERS_BY_CLAIM, claim.metadata.uid)
+        name = claim.status.at_provider.server_name
+        named = self._cache.get(SERVER, Key(None, name)) if name else None
+        if named is not None and named not in found:
+            found = [*found, named]
+        return [self._parse(raw) for raw in found]
 
     def _parse(self, raw: Json) -> Server:
         uid, version = raw["metadata"]["uid"], raw["metadata"]["resourceVersion"]

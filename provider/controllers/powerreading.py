@@ -11,7 +11,7 @@ from typing import Protocol
 
 from provider.api.powerstate import Power
 from provider.api.reasons import Reason
-from provider.api.server import Server
+from provider.api.server import Server, ServerSpec
 from provider.bmc.endpoint import Endpoint
 from provider.bmc.errors import BMCAuthenticationFailed, BMCError
 from provider.bmc.power import BMC
@@ -22,6 +22,7 @@ from provider.runtime.secrets import read_secret
 
 REUSED_FOR_S = 5.0
 REFUSED_FOR_S = 60.0
+CREDENTIALS_KEPT_S = 60.0
 _CREDENTIALS = ("username", "password")
 
 
@@ -37,6 +38,13 @@ class BMCFactory(Protocol):
 class _Known:
     power: Power
     at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Credentials:
+    spec: ServerSpec
+    endpoint: Endpoint
+    until_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,7 @@ class PowerReadings:
         self._clock = clock
         self._known: dict[str, _Known] = {}
         self._refused: dict[str, _Refused] = {}
+        self._endpoints: dict[str, _Credentials] = {}
 
     async def read(self, server: Server, *, fresh: bool) -> Power | Fault:
         """The power, or why it cannot be told."""
@@ -87,12 +96,25 @@ class PowerReadings:
         """What was known is out of date: a command was sent."""
         self._known.pop(server_uid, None)
 
+    async def _endpoint(self, server: Server) -> Endpoint | Fault:
+        """With credentials that were read a while ago: a Secret that is changed is read when the BMC refuses them."""
+        known = self._endpoints.get(server.metadata.uid)
+        if known is not None and known.spec.bmc == server.spec.bmc and self._clock() < known.until_s:
+            return known.endpoint
+        endpoint = await self._read_endpoint(server)
+        if isinstance(endpoint, Endpoint):
+            self._endpoints[server.metadata.uid] = _Credentials(
+                server.spec, endpoint, self._clock() + CREDENTIALS_KEPT_S
+            )
+        return endpoint
+
     async def _ask(self, server: Server, endpoint: Endpoint) -> Power | Fault:
         uid = server.metadata.uid
         try:
             reading = await self._bmcs.connect(endpoint).read_power()
         except BMCError as error:
             fault = Fault(_reason(error), f"Server {server.metadata.name}: {error}")
+            self._endpoints.pop(uid, None)
             if isinstance(error, BMCAuthenticationFailed):
                 self._refused[uid] = _Refused(endpoint, fault, self._clock() + REFUSED_FOR_S)
             return fault
@@ -101,7 +123,7 @@ class PowerReadings:
         self._known[uid] = _Known(power, self._clock())
         return power
 
-    async def _endpoint(self, server: Server) -> Endpoint | Fault:
+    async def _read_endpoint(self, server: Server) -> Endpoint | Fault:
         bmc = server.spec.bmc
         where = f"Secret {self._namespace}/{bmc.secret_ref.name} of Server {server.metadata.name}"
         try:

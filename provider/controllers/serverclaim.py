@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from provider.api.emulateddisk import EmulatedDiskSpec
 from provider.api.meta import ObjectMeta
 from provider.api.registry import (
     EMULATEDDISK,
@@ -18,6 +17,7 @@ from provider.api.registry import (
 )
 from provider.api.server import Server
 from provider.api.serverclaim import ServerClaim
+from provider.controllers.indexes import CLAIMS_BY_SERVER, DISK_DEVICES_BY_CLAIM, FREE, NIC_DEVICES_BY_CLAIM
 from provider.controllers.inventory import Inventory
 from provider.controllers.kind import ObjectKind
 from provider.controllers.powercommand import command
@@ -34,7 +34,6 @@ from provider.runtime.controller import Json, Key, Watch
 
 _CHILDREN = (POWERSTATE, VIRTUALDISK, VIRTUALNIC, VOLUME)
 _DEVICES = (EMULATEDDISK, EMULATEDNIC)
-_CLAIM_UID = EmulatedDiskSpec.model_fields["claim_uid"].alias or "claimUID"
 
 
 class ServerClaimKind(ObjectKind[ServerClaim]):
@@ -108,18 +107,14 @@ class ServerClaimKind(ObjectKind[ServerClaim]):
             for child in self._surroundings.siblings(claim, resource):
                 yield f"{resource.kind} {child['metadata']['name']}"
         # Whatever became of the objects that asked for them: no server is handed on while its DPU shows our devices.
-        for resource in _DEVICES:
-            for device in self._cache.list(resource):
-                if device["spec"].get(_CLAIM_UID) == claim.uid:
-                    yield f"{resource.kind} {Key.of(device)}"
+        for index in (DISK_DEVICES_BY_CLAIM, NIC_DEVICES_BY_CLAIM):
+            for device in self._cache.by(index, claim.uid):
+                yield f"{index.resource.kind} {Key.of(device)}"
 
     def _concerned(self, server: Json) -> list[Key]:
-        """The claim that holds the server, and all that have none yet."""
+        """The claim that holds the server, and those that believe so; of a free one, all that have none yet."""
         reference = server["spec"].get("claimRef")
-        keys = [Key(reference.get("namespace"), reference["name"])] if reference else []
-        return keys + [Key.of(claim) for claim in self._cache.list(SERVERCLAIM) if not _bound_to_other(claim, server)]
-
-
-def _bound_to_other(claim: Json, server: Json) -> bool:
-    bound = claim.get("status", {}).get("atProvider", {}).get("serverUID")
-    return bound is not None and bound != server["metadata"]["uid"]
+        keys = {Key(reference.get("namespace"), reference["name"])} if reference else set()
+        bound = self._cache.by(CLAIMS_BY_SERVER, server["metadata"]["uid"])
+        waiting = () if reference else self._cache.by(CLAIMS_BY_SERVER, FREE)
+        return [*keys, *(Key.of(claim) for claim in (*bound, *waiting))]

@@ -1,19 +1,26 @@
 """VirtualNICs: a place on a network, given to a server's DPU."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from provider.api.emulatednic import EmulatedNIC
 from provider.api.names import LABEL_MACHINE_UID, dpu_namespace, emulated_nic
 from provider.api.network import Network
 from provider.api.registry import EMULATEDNIC, NAMESPACE, NETWORK, POWERSTATE, SERVER, SERVERCLAIM, VIRTUALNIC
 from provider.api.virtualnic import VirtualNIC
 from provider.controllers.agents import Agents
+from provider.controllers.indexes import (
+    DEVICES_BY_NAME,
+    NIC_DEVICES_BY_IDENTITY,
+    NICS_BY_IDENTITY,
+    identity,
+    on_network,
+)
 from provider.controllers.kind import ObjectKind
 from provider.controllers.references import ReferenceField
 from provider.controllers.routes import Routes, nobody
 from provider.controllers.surroundings import Surroundings
 from provider.planning.tenancy import Hold
-from provider.planning.virtualnic import Neighbour, NICPlan, World, plan
+from provider.planning.virtualnic import Neighbour, NICPlan, World, identities, plan
+from provider.runtime.cache import Index
 from provider.runtime.context import Runtime
 from provider.runtime.controller import Json, Key, Watch
 
@@ -63,7 +70,7 @@ class VirtualNICKind(ObjectKind[VirtualNIC]):
             hold=hold,
             network=network,
             device=device,
-            neighbours=() if network is None or obj.metadata.deleting else tuple(self._neighbours(obj, network)),
+            neighbours=() if network is None or obj.metadata.deleting else self._neighbours(obj, network, device),
             agent_lost=self._agents.lost(dpu_name) if dpu_name else None,
             departure=self._surroundings.departure(obj.metadata),
             trace=self._trace(),
@@ -82,27 +89,44 @@ class VirtualNICKind(ObjectKind[VirtualNIC]):
         found = self._cache.list(EMULATEDNIC, None, {LABEL_MACHINE_UID: obj.metadata.controller_uid or ""})
         return next((other for other in found if other["metadata"]["name"] == name), None)
 
-    def _neighbours(self, obj: VirtualNIC, network: Network) -> Iterable[Neighbour]:
-        """Who has an address on the network; and who may join it and was promised one by its owner."""
-        name, own = network.metadata.name, emulated_nic(obj.metadata.uid)
-        present = {own}
-        for raw in self._cache.list(EMULATEDNIC):
-            if raw["spec"]["network"]["name"] == name and raw["metadata"]["name"] != own:
-                device = EmulatedNIC.parse(raw)
-                present.add(device.metadata.name)
-                uid = device.metadata.name.removeprefix(emulated_nic(""))
-                yield Neighbour(uid, tuple(device.spec.addresses), device.spec.mac)
-        for raw in self._cache.list(VIRTUALNIC):
+    def _neighbours(self, obj: VirtualNIC, network: Network, device: Json | None) -> tuple[Neighbour, ...]:
+        """Who has an address on the network; and who may join it and was promised one by its owner.
+
+        Where this NIC knows its address, those are enough who have that as well. Whoever is to be given another one has
+        to know of all.
+        """
+        name, wanted = network.metadata.name, identities(obj, device)
+        if wanted is not None:
+            rivals = tuple(self._with(obj, network, [identity(name, each) for each in wanted]))
+            if not rivals or obj.spec.for_provider.address is not None:
+                return rivals
+        return tuple(self._with(obj, network, [on_network(name)]))
+
+    def _with(self, obj: VirtualNIC, network: Network, values: Sequence[str]) -> Iterable[Neighbour]:
+        own = emulated_nic(obj.metadata.uid)
+        for raw in self._found(NIC_DEVICES_BY_IDENTITY, values):
+            spec, name = raw["spec"], raw["metadata"]["name"]
+            if name != own:
+                yield Neighbour(name.removeprefix(emulated_nic("")), tuple(spec.get("addresses", ())), spec["mac"])
+        for raw in self._found(NICS_BY_IDENTITY, values):
             metadata, parameters = raw["metadata"], raw["spec"]["forProvider"]
-            if emulated_nic(metadata["uid"]) in present or metadata.get("deletionTimestamp"):
+            if self._has_device(raw, own) or metadata.get("deletionTimestamp"):
                 continue
-            asked = parameters["network"] == name and network.allows(metadata["namespace"])
-            if asked and parameters.get("address"):
+            if network.allows(metadata["namespace"]) and parameters.get("address"):
                 addresses, mac = (parameters["address"],), parameters.get("macAddress", "")
                 yield Neighbour(metadata["uid"], addresses, mac, asked=True)
 
+    def _found(self, index: Index, values: Iterable[str]) -> Iterable[Json]:
+        found = {Key.of(raw): raw for value in values for raw in self._cache.by(index, value)}
+        return found.values()
+
+    def _has_device(self, nic: Json, own: str) -> bool:
+        """Whether the NIC is this one, or has a device on the network that it asks for: that says what it has."""
+        name = emulated_nic(nic["metadata"]["uid"])
+        network = nic["spec"]["forProvider"]["network"]
+        devices = self._cache.by(DEVICES_BY_NAME, name)
+        return name == own or any(each["spec"]["network"]["name"] == network for each in devices)
+
     def _on_network(self, network: Json) -> list[Key]:
         name = network["metadata"]["name"]
-        return [
-            Key.of(nic) for nic in self._cache.list(VIRTUALNIC) if nic["spec"]["forProvider"].get("network") == name
-        ]
+        return [Key.of(nic) for nic in self._cache.by(NICS_BY_IDENTITY, on_network(name))]

@@ -16,6 +16,7 @@ from provider.api.registry import (
     VOLUMEATTACHMENT,
 )
 from provider.api.volume import Volume
+from provider.controllers.indexes import DISKS_BY_VOLUME, VOLUMES_BY_CLAIM, of_namespace
 from provider.controllers.kind import ObjectKind
 from provider.controllers.provisioner import failure
 from provider.controllers.routes import Routes
@@ -100,17 +101,13 @@ class VolumeKind(ObjectKind[Volume]):
         return None if raw is None else MachineImage.parse(raw).spec.sha256
 
     def _users(self, obj: Volume) -> Iterable[str]:
-        for disk in self._cache.list(VIRTUALDISK, obj.metadata.namespace):
-            reference = disk["spec"]["forProvider"].get("volumeRef")
-            if reference and reference["name"] == obj.metadata.name:
-                yield f"VirtualDisk {disk['metadata']['name']}"
+        for disk in self._cache.by(DISKS_BY_VOLUME, of_namespace(obj.metadata.namespace, obj.metadata.name)):
+            yield f"VirtualDisk {disk['metadata']['name']}"
 
     def _of_claim(self, claim: Json) -> list[Key]:
         # An adopted PVC may carry no label yet, so the name decides.
-        namespace, name = claim["metadata"]["namespace"], claim["metadata"]["name"]
-        return [
-            Key.of(volume) for volume in self._cache.list(VOLUME, namespace) if claim_name(Volume.parse(volume)) == name
-        ]
+        name = of_namespace(claim["metadata"]["namespace"], claim["metadata"]["name"])
+        return [Key.of(volume) for volume in self._cache.by(VOLUMES_BY_CLAIM, name)]
 
     def _unbound(self, _: Json) -> list[Key]:
         return [

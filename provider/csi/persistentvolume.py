@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from provider.api.registry import PERSISTENTVOLUME, VOLUMEATTACHMENT
 from provider.csi import finalizers, planning
 from provider.csi.driver import Driver
+from provider.csi.indexes import ATTACHMENTS_BY_VOLUME
 from provider.csi.planning import DeleteVolume, LetGo, Nothing
 from provider.runtime.context import Runtime
 from provider.runtime.controller import Json, Key, Outcome, Settled, Watch
@@ -47,11 +48,7 @@ class VolumeController:
         return await self._runtime.client.get(PERSISTENTVOLUME, pv["metadata"]["name"])
 
     def _attached(self, pv: Json) -> bool:
-        name = pv["metadata"]["name"]
-        return any(
-            each["spec"]["source"].get("persistentVolumeName") == name
-            for each in self._runtime.cache.list(VOLUMEATTACHMENT)
-        )
+        return bool(self._runtime.cache.by(ATTACHMENTS_BY_VOLUME, pv["metadata"]["name"]))
 
 
 def _attached_volume(attachment: Json) -> Iterable[Key]:

@@ -20,6 +20,7 @@ from provider.api.registry import MACHINEIMAGE, PERSISTENTVOLUME, PERSISTENTVOLU
 from provider.csi import finalizers, planning
 from provider.csi.driver import Driver, ProvisionedVolume
 from provider.csi.errors import CSIError, CSIUnavailable
+from provider.csi.indexes import CLAIMS_BY_IMAGE
 from provider.csi.planning import Abandon, Expand, Hold, LetGo, Nothing, Provision, Refuse, ReportSize
 from provider.runtime.context import Runtime
 from provider.runtime.controller import Json, Key, Outcome, RequeueAfter, Settled, Watch
@@ -213,11 +214,7 @@ class ClaimController:
         return [Key.of(pvc) for pvc in self._runtime.cache.list(PERSISTENTVOLUMECLAIM)]
 
     def _claims_of_image(self, image: Json) -> Iterable[Key]:
-        return [
-            Key.of(pvc)
-            for pvc in self._runtime.cache.list(PERSISTENTVOLUMECLAIM)
-            if (pvc["spec"].get("dataSourceRef") or {}).get("name") == image["metadata"]["name"]
-        ]
+        return [Key.of(pvc) for pvc in self._runtime.cache.by(CLAIMS_BY_IMAGE, image["metadata"]["name"])]
 
 
 def volume_name(pvc: Json) -> str:

@@ -3,14 +3,16 @@
 Only those that metalplane made (``mp-…``): attachments for Pods are the affair of whoever runs Pods.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from provider.api.names import ANNOTATION_NODE_ID
 from provider.api.registry import CSINODE, PERSISTENTVOLUME, VOLUMEATTACHMENT
 from provider.csi import finalizers, planning
 from provider.csi.driver import Driver
 from provider.csi.errors import CSIError, CSIUnavailable
+from provider.csi.indexes import ATTACHMENTS_BY_NODE, ATTACHMENTS_BY_VOLUME
 from provider.csi.planning import Hold, Nothing, Publish, Unpublish
+from provider.runtime.cache import Index
 from provider.runtime.context import Runtime
 from provider.runtime.controller import Json, Key, Outcome, RequeueAfter, Settled, Watch
 from provider.runtime.errors import NotFound
@@ -128,13 +130,13 @@ class AttachmentController:
         return None
 
     def _attachments_of_volume(self, pv: Json) -> Iterable[Key]:
-        return self._keys(lambda spec: spec["source"].get("persistentVolumeName") == pv["metadata"]["name"])
+        return self._keys(ATTACHMENTS_BY_VOLUME, pv)
 
     def _attachments_of_node(self, node: Json) -> Iterable[Key]:
-        return self._keys(lambda spec: spec["nodeName"] == node["metadata"]["name"])
+        return self._keys(ATTACHMENTS_BY_NODE, node)
 
-    def _keys(self, matches: Callable[[Json], bool]) -> list[Key]:
-        return [Key.of(each) for each in self._runtime.cache.list(VOLUMEATTACHMENT) if matches(each["spec"])]
+    def _keys(self, index: Index, obj: Json) -> list[Key]:
+        return [Key.of(each) for each in self._runtime.cache.by(index, obj["metadata"]["name"])]
 
 
 def _held_for(attachment: Json) -> str:

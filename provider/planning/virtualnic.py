@@ -107,18 +107,25 @@ def _identify(world: World, hold: Hold, network: Network) -> _Identity | Verdict
     if parameters.index >= len(slots):
         message = f"Server {hold.server.metadata.name} has {len(slots)} NIC slots; index {parameters.index} is beyond"
         return Verdict("False", Reason.SLOT_UNAVAILABLE, message)
-    mac = (parameters.mac_address or _stable_mac(world)).lower()
+    mac = (parameters.mac_address or _stable_mac(world.nic, world.device)).lower()
     if any(other.mac.lower() == mac and _yields(world, other) for other in world.neighbours):
         return Verdict("False", Reason.ADDRESS_IN_USE, f"MAC {mac} is in use on Network {network.metadata.name}")
     address = _address(world, network)
     return address if isinstance(address, Verdict) else _Identity(slots[parameters.index], mac, address)
 
 
-def _stable_mac(world: World) -> str:
+def identities(nic: VirtualNIC, device: Json | None) -> tuple[str, str] | None:
+    """MAC and address that it asks for or has; None if it is to be given an address."""
+    parameters = nic.spec.for_provider
+    recorded: Sequence[str] = (device or {}).get("spec", {}).get("addresses", ())
+    address = parameters.address or next(iter(recorded), None)
+    return None if address is None else (parameters.mac_address or _stable_mac(nic, device), address)
+
+
+def _stable_mac(nic: VirtualNIC, device: Json | None) -> str:
     """That of the device that is there, else the one that this NIC of the machine always had."""
-    metadata = world.nic.metadata
-    recorded: str | None = (world.device or {}).get("spec", {}).get("mac")
-    return recorded or mac_address(metadata.controller_uid or metadata.uid, metadata.name)
+    recorded: str | None = (device or {}).get("spec", {}).get("mac")
+    return recorded or mac_address(nic.metadata.controller_uid or nic.metadata.uid, nic.metadata.name)
 
 
 def _address(world: World, network: Network) -> str | Verdict:

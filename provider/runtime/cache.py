@@ -8,8 +8,9 @@ within one kind (KEP-5504).
 Objects are shared: a reader must not change them.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from provider.api.registry import ResourceType
@@ -20,19 +21,36 @@ Objects = list[Json]
 _GRAVES = 8192
 
 
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What objects of a kind are found by beside their keys: ``values`` of one object, none or many."""
+
+    resource: ResourceType
+    values: Callable[[Json], Iterable[str]]
+
+
 class Cache:
     """Objects by kind and key. Only the kinds it was told to ``track`` are kept; the rest pass unnoticed."""
 
     def __init__(self) -> None:
         self._objects: dict[ResourceType, dict[Key, Json]] = {}
-        self._owned: dict[ResourceType, dict[str, set[Key]]] = {}
+        self._indexes: dict[ResourceType, dict[Index, defaultdict[str, set[Key]]]] = {}
+        self._by_owner: dict[ResourceType, Index] = {}
+        self._by_namespace: dict[ResourceType, Index] = {}
+        self._by_label: dict[ResourceType, Index] = {}
         self._graves: OrderedDict[str, None] = OrderedDict()
         self._listeners: list[Listener] = []
 
     def track(self, rt: ResourceType) -> None:
         """Keep objects of this kind from now on."""
-        self._objects.setdefault(rt, {})
-        self._owned.setdefault(rt, {})
+        if rt in self._objects:
+            return
+        self._objects[rt] = {}
+        self._by_owner[rt] = Index(rt, _owner_uids)
+        self._by_namespace[rt] = Index(rt, _namespaces)
+        self._by_label[rt] = Index(rt, _labels)
+        built_in = (self._by_owner[rt], self._by_namespace[rt], self._by_label[rt])
+        self._indexes[rt] = {index: defaultdict(set) for index in built_in}
 
     def tracks(self, rt: ResourceType) -> bool:
         """Whether objects of this kind are kept."""
@@ -48,21 +66,28 @@ class Cache:
 
     def list(self, rt: ResourceType, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> Objects:
         """All objects of a kind, in one namespace and with all of ``labels`` where given; in order of their keys."""
-        wanted = (labels or {}).items()
-        found = [
-            (key, obj)
-            for key, obj in self._kind(rt).items()
-            if (namespace is None or key.namespace == namespace)
-            and (not wanted or wanted <= obj["metadata"].get("labels", {}).items())
-        ]
-        found.sort(key=lambda entry: (entry[0].namespace or "", entry[0].name))
-        return [obj for _, obj in found]
+        objects = self._kind(rt)
+        found = [self._entry(self._by_label[rt], _label(*label)) for label in (labels or {}).items()]
+        if namespace is not None:
+            found.append(self._entry(self._by_namespace[rt], namespace))
+        keys = set.intersection(*sorted(found, key=len)) if found else objects
+        return [objects[key] for key in sorted(keys, key=_order)]
 
     def by_owner(self, rt: ResourceType, owner_uid: str) -> Objects:
         """Objects of a kind that have an owner reference to that UID."""
         self._kind(rt)
-        keys = self._owned[rt].get(owner_uid, set())
-        return [self._objects[rt][key] for key in sorted(keys, key=lambda key: (key.namespace or "", key.name))]
+        return self.by(self._by_owner[rt], owner_uid)
+
+    def by(self, index: Index, value: str) -> Objects:
+        """Objects of the index' kind that have that value, in order of their keys. The first call builds the index."""
+        objects = self._kind(index.resource)
+        if index not in self._indexes[index.resource]:
+            built: defaultdict[str, set[Key]] = defaultdict(set)
+            self._indexes[index.resource][index] = built
+            for key, obj in objects.items():
+                for each in index.values(obj):
+                    built[each].add(key)
+        return [objects[key] for key in sorted(self._entry(index, value), key=_order)]
 
     def observe(self, rt: ResourceType, obj: Json) -> None:
         """Take in an object as a stream, a list or a write returned it. Older than what is known: ignored."""
@@ -122,16 +147,22 @@ class Cache:
     def _put(self, rt: ResourceType, key: Key, obj: Json) -> None:
         self._drop(rt, key)
         self._objects[rt][key] = obj
-        for uid in _owner_uids(obj):
-            self._owned[rt].setdefault(uid, set()).add(key)
+        for index, entries in self._indexes[rt].items():
+            for value in index.values(obj):
+                entries[value].add(key)
 
     def _drop(self, rt: ResourceType, key: Key) -> None:
         known = self._objects[rt].pop(key, None)
-        for uid in _owner_uids(known) if known is not None else ():
-            keys = self._owned[rt][uid]
-            keys.discard(key)
-            if not keys:
-                del self._owned[rt][uid]
+        if known is None:
+            return
+        for index, entries in self._indexes[rt].items():
+            for value in index.values(known):
+                entries[value].discard(key)
+                if not entries[value]:
+                    del entries[value]
+
+    def _entry(self, index: Index, value: str) -> set[Key]:
+        return self._indexes[index.resource][index].get(value, set())
 
     def _bury(self, uid: str) -> None:
         # A write's answer may arrive after the stream's word that the object is gone; it must not rise again.
@@ -151,6 +182,23 @@ def _finalizers(obj: Json) -> list[Any]:
 
 def _version(obj: Json) -> int:
     return int(obj["metadata"]["resourceVersion"])
+
+
+def _order(key: Key) -> tuple[str, str]:
+    return key.namespace or "", key.name
+
+
+def _namespaces(obj: Json) -> set[str]:
+    namespace = obj["metadata"].get("namespace")
+    return set() if namespace is None else {namespace}
+
+
+def _labels(obj: Json) -> set[str]:
+    return {_label(name, value) for name, value in obj["metadata"].get("labels", {}).items()}
+
+
+def _label(name: str, value: str) -> str:
+    return f"{name}={value}"
 
 
 def _owner_uids(obj: Mapping[str, Any]) -> set[str]:

@@ -109,9 +109,23 @@ class Watcher:
         )
 
 
+class _Unkept(kopf.DiffBaseStorage):
+    """kopf compares each object with how it was at the last event, by copies of all of it; nothing here asks for it."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:  # noqa: ARG002
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> None:  # noqa: ARG002
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """There is nothing to keep."""
+
+
 def _settings(field_selectors: Mapping[ResourceType, str], inactivity_s: float) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
+    settings.persistence.diffbase_storage = _Unkept()
     settings.scanning.disabled = True
     settings.process.ultimate_exiting_timeout = None
     settings.watching.inactivity_timeout = inactivity_s

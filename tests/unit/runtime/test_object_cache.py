@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provider.api.registry import NAMESPACE, SECRET, VOLUME
-from provider.runtime.cache import Cache
+from provider.runtime.cache import Cache, Index
 from provider.runtime.controller import Json, Key
 
 
@@ -140,3 +140,15 @@ def test_a_kind_that_nobody_watches_is_a_defect_to_read_and_passes_by_when_writt
     cache.observe(SECRET, obj())
     with pytest.raises(LookupError, match="Secret is not watched"):
         cache.get(SECRET, KEY)
+
+
+def test_an_index_made_late_knows_what_is_there_and_follows_what_comes(cache: Cache) -> None:
+    sizes = Index(VOLUME, lambda each: each["metadata"].get("annotations", {}).get("sizes", "").split())
+    cache.observe(VOLUME, obj("a", annotations={"sizes": "small large"}))
+    assert [each["metadata"]["name"] for each in cache.by(sizes, "large")] == ["a"]
+    cache.observe(VOLUME, obj("b", annotations={"sizes": "large"}))
+    cache.observe(VOLUME, obj("a", 2, annotations={"sizes": "small"}))
+    assert [each["metadata"]["name"] for each in cache.by(sizes, "large")] == ["b"]
+    cache.forget(VOLUME, obj("b"))
+    assert cache.by(sizes, "large") == []
+    assert [each["metadata"]["name"] for each in cache.by(sizes, "small")] == ["a"]
