@@ -6,6 +6,7 @@ The parts, of which ``--only`` chooses some:
     clients   SPDK: our client beside PyPI's, plain Python and the raw socket (``spdkclients``)
     ovsdb     Open vSwitch's database: our client beside PyPI's IDL, ovs-vsctl and plain Python (``ovsdbclients``)
     boots     create -> ping beside a bare boot and an Ironic-like flow; round trips, writes, footprint (``boots``)
+    scale     hundreds of light machines to Ready and back to nothing, beside a replay of their writes (``scale``)
 """
 
 import argparse
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sandbox.errors import SandboxError
-from tests.bench import boots, ovsdbclients, spdkclients
+from tests.bench import boots, ovsdbclients, scale, spdkclients
 from tests.bench.options import Options
 from tests.bench.progress import say
 from tests.bench.report import Report
@@ -24,6 +25,7 @@ _PARTS: Mapping[str, Callable[[Report, Options], None]] = {
     "clients": spdkclients.measure,
     "ovsdb": ovsdbclients.measure,
     "boots": boots.measure,
+    "scale": scale.measure,
 }
 _INTERRUPTED = 130
 
@@ -34,7 +36,7 @@ def main() -> int:
     report = Report()
     try:
         for name in arguments.only:
-            _PARTS[name](report, Options(arguments.samples, arguments.idle_s, arguments.dir))
+            _PARTS[name](report, Options(arguments.samples, arguments.idle_s, arguments.dir, tuple(arguments.machines)))
     except SandboxError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -55,6 +57,13 @@ def _arguments() -> argparse.Namespace:
         "--samples", type=_positive, default=7, help="boots of each sort, and rounds of the clients (default 7)"
     )
     parser.add_argument("--idle-s", type=float, default=30.0, help="how long to watch a machine at rest (default 30)")
+    parser.add_argument(
+        "--machines",
+        type=_numbers,
+        default=[100, 300, 1000],
+        metavar="N,...",
+        help="light machines at once, each number in a cloud of its own (default 100,300,1000: half an hour)",
+    )
     parser.add_argument("--output", type=Path, default=Path("bench.json"), help="all samples (default bench.json)")
     parser.add_argument("--dir", type=Path, help="directory for the cloud, whose logs stay (default: a temporary one)")
     return parser.parse_args()
@@ -65,6 +74,10 @@ def _parts(text: str) -> list[str]:
     if unknown := sorted(set(chosen) - set(_PARTS)):
         raise argparse.ArgumentTypeError(f"no part is called {', '.join(unknown)}; there are {', '.join(_PARTS)}")
     return [name for name in _PARTS if name in chosen]
+
+
+def _numbers(text: str) -> list[int]:
+    return [_positive(each) for each in text.split(",")]
 
 
 def _positive(text: str) -> int:

@@ -22,15 +22,30 @@ class Footprint:
 
 def at_rest(cloud: Cloud, seconds: float, names: Sequence[str] = PROCESSES) -> list[Footprint]:
     """Look at the processes twice, that long apart."""
-    pids = {report["name"]: report["pid"] for report in cloud.supervisor.status()}
-    trees = {name: _tree(pids[name]) for name in names}
-    before = {name: _cpu_s(tree) for name, tree in trees.items()}
+    before = used(cloud, names)
     began = time.monotonic()
     time.sleep(seconds)  # the measurement itself
     elapsed_s = time.monotonic() - began
+    after = used(cloud, names)
     return [
-        Footprint(name, _rss_mib(tree), 100 * (_cpu_s(tree) - before[name]) / elapsed_s) for name, tree in trees.items()
+        Footprint(name, after[name].rss_mib, 100 * (after[name].cpu_s - before[name].cpu_s) / elapsed_s)
+        for name in names
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a process with its children has used of the processors since it was started, and holds of the memory."""
+
+    cpu_s: float
+    rss_mib: float
+
+
+def used(cloud: Cloud, names: Sequence[str]) -> dict[str, Used]:
+    """Of the processes of those names."""
+    pids = {report["name"]: report["pid"] for report in cloud.supervisor.status()}
+    trees = {name: _tree(pids[name]) for name in names}
+    return {name: Used(_cpu_s(tree), _rss_mib(tree)) for name, tree in trees.items()}
 
 
 def _tree(pid: int) -> list[psutil.Process]:

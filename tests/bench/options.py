@@ -6,8 +6,12 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``samples``: boots of each sort, and rounds of the clients. ``directory`` is the cloud's, where it is to stay."""
+    """``samples``: boots of each sort, and rounds of the clients. ``directory`` is the cloud's, where it is to stay.
+
+    ``fleets``: how many light servers, one cloud after the other.
+    """
 
     samples: int
     idle_s: float
     directory: Path | None
+    fleets: tuple[int, ...]

@@ -19,7 +19,7 @@ from tests.bench.waiting import wait_for
 
 Json = dict[str, Any]
 
-OURS = frozenset({inventory.PROVIDER_USER, dpu_user("dpu0")})
+OURS = frozenset({inventory.PROVIDER_USER, inventory.FLEET_USER, dpu_user("dpu0")})
 _NOT_COUNTED = frozenset({"leases", "events"})
 _QUIET_S = 1.5
 _REFUSED = 400
