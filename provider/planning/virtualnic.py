@@ -66,8 +66,7 @@ def plan(world: World) -> NICPlan:
     if isinstance(world.hold, NoHold):
         return _no_hold(world, world.hold)
     if world.network is None:
-        name = world.nic.spec.for_provider.network
-        return _wait(world, Reason.NETWORK_NOT_FOUND, f"Network {name} does not exist")
+        return _wait(world, Reason.NETWORK_NOT_FOUND, _no_network(world))
     if not world.network.allows(world.nic.metadata.namespace or ""):
         message = (
             f"Network {world.network.metadata.name} is not open to namespace {world.nic.metadata.namespace}: "
@@ -79,6 +78,13 @@ def plan(world: World) -> NICPlan:
         # An address becomes free without an event of ours.
         return Plan(ready=identity, seen=_seen(world), synced=_synced(identity), look_again_s=LOOK_AGAIN_S, polled=True)
     return _plan_device(world, world.hold, world.network, identity)
+
+
+def _no_network(world: World) -> str:
+    missing = f"Network {world.nic.spec.for_provider.network} does not exist"
+    if world.device is None:
+        return missing
+    return f"{missing} any more: the NIC works on as it is, until one of that name is made and it follows that"
 
 
 def _plan_device(world: World, hold: Hold, network: Network, identity: _Identity) -> NICPlan:

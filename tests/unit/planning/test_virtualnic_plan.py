@@ -77,6 +77,16 @@ def test_without_a_hold_nothing_is_asked_of_any_dpu(hold: NoHold, deleted: bool)
     assert deleted or decided.synced.status == ("False" if hold.refused else "True")
 
 
+def test_a_nic_whose_network_was_deleted_works_on_and_says_what_is_missing() -> None:
+    made = nic()
+    device = obj("EmulatedNIC", emulated_nic(made.metadata.uid), asked_spec(decide(made)), namespace=DPU)
+    decided = decide(made, device=device, network=None)
+    assert decided.actions == ()
+    assert (decided.ready.status, decided.ready.reason) == ("False", Reason.NETWORK_NOT_FOUND)
+    assert decided.ready.message.startswith("Network tenant-a does not exist any more: the NIC works on as it is")
+    assert decided.seen.addresses == ["10.20.0.3/29"]
+
+
 @pytest.mark.parametrize(
     ("known", "reason"),
     [

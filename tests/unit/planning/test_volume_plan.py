@@ -66,6 +66,12 @@ def test_nothing_is_made_of_what_is_not_known(known: dict[str, object], reason: 
     assert decided.ready.reason is reason
 
 
+def test_a_volume_that_is_there_needs_neither_image_nor_configuration() -> None:
+    known = {"storage_class": None, "digest": None}
+    with_them, without = (decide(volume(image="tiny"), pvc(), **each) for each in ({"digest": DIGEST}, known))
+    assert without == with_them
+
+
 def test_a_storage_class_that_is_not_there_is_named() -> None:
     decided = decide(volume(), pvc(), storage_class="lvoll", storage_class_exists=False)
     assert decided.ready.reason is Reason.STORAGE_CLASS_NOT_FOUND
