@@ -91,7 +91,7 @@ test: setup ## all of check, and every test: unit, conformance, integration, end
 	$(BIN)/pytest --quiet
 
 .PHONY: test-faults
-test-faults: setup ## kill each process at each step of a machine's life (an hour or more); ARGS="--help" narrows it
+test-faults: setup ## a fault at each step of a machine's life, and their table (hours); ARGS="--help" narrows it
 	$(BIN)/python -m tests.faults $(ARGS)
 
 # libFuzzer's instrumentation is not for stable compilers, but all of it is in them.

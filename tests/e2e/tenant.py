@@ -127,11 +127,14 @@ class Machine:
         """Whether the machine's SSH server, which starts after its network, takes the tenant's key."""
         return self._ssh("true", address).returncode == 0
 
-    def _ssh(self, command: str, address: str, user: str = "root") -> subprocess.CompletedProcess[str]:
+    def ssh_command(self, command: str, address: str = ADDRESS, user: str = "root") -> list[str]:
+        """``command`` in the machine, as it is run where the tenant's client sits."""
         options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes", "ConnectTimeout=10"]
         flags = [flag for option in [*options, "LogLevel=ERROR"] for flag in ("-o", option)]
-        key = str(self.tenant.cloud.layout.ssh_key)
-        return self.tenant.run("ssh", "-i", key, *flags, f"{user}@{address}", command)
+        return ["ssh", "-i", str(self.tenant.cloud.layout.ssh_key), *flags, f"{user}@{address}", command]
+
+    def _ssh(self, command: str, address: str, user: str = "root") -> subprocess.CompletedProcess[str]:
+        return self.tenant.run(*self.ssh_command(command, address, user))
 
     def delete(self) -> None:
         """Ask for its deletion, without waiting for it."""

@@ -34,6 +34,11 @@ class Call:
     def __str__(self) -> str:
         return f"{self.service.removeprefix('metalplane-')}: {self.name} #{self.number}"
 
+    @property
+    def system(self) -> str:
+        """What is called: the first word of its name."""
+        return self.name.split(" ")[0]
+
 
 class Spans:
     """What was written to a directory of traces since the object was made."""

@@ -1,0 +1,109 @@
+"""What is done to a cloud in the middle of its work: a process is killed, hangs for a time, or is away for a time."""
+
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+import psutil
+
+from sandbox import binaries, state
+from sandbox.cloud import Cloud
+from sandbox.errors import SandboxError
+from sandbox.kubernetes import ControlPlane
+from tests.e2e.tenant import pids
+from tests.waiting import wait_for
+
+Kind = Literal["killed", "hangs", "away"]
+
+API_SERVER = "kube-apiserver"
+CONTROLLER_MANAGER = "kube-controller-manager"
+SERVER = "server0"
+"""The server itself: killing its QEMU is what a cut of its power does."""
+
+DISKS = "/disks"
+"""Behind the name of a stand-in target: the storage daemon that is its data path."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fault:
+    """``killed``: SIGKILL, and the sandbox's supervisor starts the next one at once. ``hangs``: stopped for so long,
+    with its connections open and silent. ``away``: killed, and started again only after so long."""
+
+    kind: Kind
+    victim: str
+    for_s: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.victim} {self.kind}{f' for {self.for_s:g} s' if self.for_s else ''}"
+
+
+class Aimed:
+    """A fault whose victim is known by its pid already, so that it strikes without delay."""
+
+    def __init__(self, cloud: Cloud, fault: Fault) -> None:
+        self.struck_at_ns: int | None = None
+        self._cloud = cloud
+        self._fault = fault
+        self._pid = _pid(cloud, fault.victim)
+
+    def strike(self) -> None:
+        """Have it happen, and return when it is over and the API server answers: those who look on do not retry."""
+        self.struck_at_ns = time.time_ns()
+        match self._fault.kind:
+            case "killed":
+                self._kill()
+            case "hangs":
+                self._hang()
+            case "away":
+                self._keep_away()
+        wait_for(lambda: answers(self._cloud), "the API server answers")
+
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+
+    def _hang(self) -> None:
+        os.kill(self._pid, signal.SIGSTOP)
+        try:
+            time.sleep(self._fault.for_s)
+        finally:
+            os.kill(self._pid, signal.SIGCONT)
+
+    def _keep_away(self) -> None:
+        """Only the API server: others have command lines that are not known here."""
+        assert self._fault.victim == API_SERVER
+        self._kill()
+        self._cloud.supervisor.stop([API_SERVER])
+        try:
+            time.sleep(self._fault.for_s)
+        finally:
+            self._cloud.supervisor.start(_control_plane(self._cloud).serving())
+
+
+def answers(cloud: Cloud) -> bool:
+    """Whether the API server can be asked."""
+    try:
+        cloud.kubectl.run("get", "--raw=/readyz", "--request-timeout=5s")
+    except SandboxError:
+        return False
+    return True
+
+
+def _pid(cloud: Cloud, victim: str) -> int:
+    if victim == SERVER:
+        return int((cloud.layout.server(0) / "qemu.pid").read_text())
+    name = victim.removesuffix(DISKS)
+    pid = pids(cloud, name)[name]
+    if name == victim:
+        return pid
+    (daemon,) = (child for child in psutil.Process(pid).children() if "storage-daemon" in " ".join(child.cmdline()))
+    return daemon.pid
+
+
+def _control_plane(cloud: Cloud) -> ControlPlane:
+    chosen = state.read(cloud.layout.state)
+    assert chosen is not None
+    return ControlPlane(cloud.layout, chosen.ports, binaries.find())
