@@ -100,11 +100,14 @@ class Machines:
         access = self._client.access
         connector = aiohttp.TCPConnector(ssl=access.ssl_context(access.credentials()))
         url = access.server + BAREMETALMACHINE.path(LIGHT_TENANT.name)
-        async with aiohttp.ClientSession(connector=connector, read_bufsize=_LINE_LIMIT_BYTES) as session:
-            async with session.get(url, params={"watch": "1"}, timeout=aiohttp.ClientTimeout(total=None)) as stream:
-                async for line in stream.content:
-                    event = json.loads(line)
-                    self._seen(event["type"], event["object"])
+        forever = aiohttp.ClientTimeout(total=None)
+        async with (
+            aiohttp.ClientSession(connector=connector, read_bufsize=_LINE_LIMIT_BYTES) as session,
+            session.get(url, params={"watch": "1"}, timeout=forever) as stream,
+        ):
+            async for line in stream.content:
+                event = json.loads(line)
+                self._seen(event["type"], event["object"])
 
     def _seen(self, kind: str, machine: dict[str, dict[str, list[dict[str, str]]]]) -> None:
         name = str(machine["metadata"]["name"])
