@@ -116,7 +116,7 @@ class Cloud:
             with self._step("kinds"):
                 self.kubectl.apply_definitions(crds())
             with self._step("golden image and inventory"):
-                passwords = [self._bmc_password(number) for number in range(chosen.servers)]
+                passwords = [self.bmc_password(number) for number in range(chosen.servers)]
                 self.kubectl.apply(
                     inventory.objects(image.result(), list(zip(chosen.ports.bmc, passwords, strict=True)))
                 )
@@ -187,7 +187,7 @@ class Cloud:
             self._function(chosen),
         ]
         for number in range(chosen.servers):
-            self._bmc_password(number)
+            self.bmc_password(number)
             specs += processes.dpu(self.layout, number, chosen.ports, chosen.targets)
             specs += processes.server(self.layout, number, chosen.ports, inventory.server_size(chosen.image))
         return specs
@@ -240,7 +240,8 @@ class Cloud:
             self.kubectl.run("wait", "--for=create", *arguments)
             self.kubectl.run("wait", "--for=jsonpath={.spec.holderIdentity}", *arguments)
 
-    def _bmc_password(self, number: int) -> str:
+    def bmc_password(self, number: int) -> str:
+        """The administrator's password at a server's BMC."""
         path = processes.bmc_password_file(self.layout, number)
         if not path.exists():
             path.touch(mode=0o600)

@@ -32,7 +32,7 @@ class LightCloud(Cloud):
         with self._step("kinds"):
             self.kubectl.apply_definitions(crds())
         with self._step("golden image and inventory"):
-            image, password = self._golden_image(chosen.image), self._bmc_password(0)
+            image, password = self._golden_image(chosen.image), self.bmc_password(0)
             self.kubectl.apply(inventory.light_objects(image, chosen.ports.bmc, password))
         with self._step("controllers, agents, light servers"):
             self.supervisor.start([control_plane.controllers(), *self._with_cluster(chosen, control_plane)])

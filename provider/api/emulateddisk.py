@@ -1,11 +1,9 @@
 """``EmulatedDisk``: one disk that a DPU must show its server. Written by the provider, realised by the DPU's agent."""
 
-from typing import Any
-
 from pydantic import ConfigDict, Field
 
 from provider.api.emulation import EmulatedStatus, MachineReference, TraceParent
-from provider.api.meta import ObjectMeta
+from provider.api.meta import KubeObject
 from provider.api.schema import API_MODEL_CONFIG, ApiModel, LocalSecretReference, cel, validations
 from provider.api.virtualdisk import DiskBus
 
@@ -67,14 +65,8 @@ class EmulatedDiskStatus(EmulatedStatus):
     sessions: int | None = Field(default=None, description="Connections of the server to the vhost controller.")
 
 
-class EmulatedDisk(ApiModel):
+class EmulatedDisk(KubeObject):
     """A disk as one DPU must show it."""
 
-    metadata: ObjectMeta
     spec: EmulatedDiskSpec
     status: EmulatedDiskStatus = EmulatedDiskStatus()
-
-    @classmethod
-    def parse(cls, obj: dict[str, Any]) -> "EmulatedDisk":
-        """The model of an object as the API server sends it."""
-        return cls.model_validate(obj)

@@ -1,12 +1,12 @@
 """``EmulatedNIC``: one NIC that a DPU must show its server. Written by the provider, realised by the DPU's agent."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from provider.api.emulation import EmulatedStatus, MachineReference, TraceParent
-from provider.api.meta import ObjectMeta
+from provider.api.meta import KubeObject
 from provider.api.schema import ApiModel, DeviceName, MacAddress
 
 
@@ -47,14 +47,8 @@ class EmulatedNICStatus(EmulatedStatus):
     reachability: Reachability | None = Field(default=None, description="Whether the machine answers ARP.")
 
 
-class EmulatedNIC(ApiModel):
+class EmulatedNIC(KubeObject):
     """A NIC as one DPU must show it."""
 
-    metadata: ObjectMeta
     spec: EmulatedNICSpec
     status: EmulatedNICStatus = EmulatedNICStatus()
-
-    @classmethod
-    def parse(cls, obj: dict[str, Any]) -> "EmulatedNIC":
-        """The model of an object as the API server sends it."""
-        return cls.model_validate(obj)

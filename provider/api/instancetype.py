@@ -1,10 +1,8 @@
 """``InstanceType``: a flavor of server that tenants ask for by name."""
 
-from typing import Any
-
 from pydantic import Field
 
-from provider.api.meta import ObjectMeta
+from provider.api.meta import KubeObject
 from provider.api.schema import ApiModel, LabelSelector, Quantity
 
 
@@ -16,13 +14,7 @@ class InstanceTypeSpec(ApiModel):
     server_selector: LabelSelector | None = Field(default=None, description="Labels that the server must have.")
 
 
-class InstanceType(ApiModel):
+class InstanceType(KubeObject):
     """A flavor of server."""
 
-    metadata: ObjectMeta
     spec: InstanceTypeSpec
-
-    @classmethod
-    def parse(cls, obj: dict[str, Any]) -> "InstanceType":
-        """The model of an object as the API server sends it."""
-        return cls.model_validate(obj)

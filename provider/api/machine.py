@@ -1,12 +1,12 @@
 """``BareMetalMachine``: what a tenant asks for."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 
 from provider.api.conditions import Condition
-from provider.api.meta import ObjectMeta
+from provider.api.meta import KubeObject
 from provider.api.schema import (
     API_MODEL_CONFIG,
     SIZE_GROWS,
@@ -242,14 +242,8 @@ class MachineStatus(ApiModel):
     )
 
 
-class BareMetalMachine(ApiModel):
+class BareMetalMachine(KubeObject):
     """A bare-metal server asked for as one asks for a VM: its disks are cloud volumes and its NICs virtual."""
 
-    metadata: ObjectMeta
     spec: MachineSpec
     status: MachineStatus | None = None
-
-    @classmethod
-    def parse(cls, obj: dict[str, Any]) -> "BareMetalMachine":
-        """The model of an object as the API server sends it."""
-        return cls.model_validate(obj)

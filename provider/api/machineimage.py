@@ -1,10 +1,8 @@
 """``MachineImage``: a golden image, and the namespaces that may clone it."""
 
-from typing import Any
-
 from pydantic import Field
 
-from provider.api.meta import ObjectMeta
+from provider.api.meta import KubeObject
 from provider.api.schema import ApiModel
 
 
@@ -18,16 +16,10 @@ class MachineImageSpec(ApiModel):
     )
 
 
-class MachineImage(ApiModel):
+class MachineImage(KubeObject):
     """A golden image that machines boot clones of."""
 
-    metadata: ObjectMeta
     spec: MachineImageSpec
-
-    @classmethod
-    def parse(cls, obj: dict[str, Any]) -> "MachineImage":
-        """The model of an object as the API server sends it."""
-        return cls.model_validate(obj)
 
     def allows(self, namespace: str) -> bool:
         """Whether ``namespace`` may clone the image."""

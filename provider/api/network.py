@@ -1,10 +1,8 @@
 """``Network``: a tenant network, one VLAN of the DPUs' Open vSwitch."""
 
-from typing import Any
-
 from pydantic import ConfigDict, Field
 
-from provider.api.meta import ObjectMeta
+from provider.api.meta import KubeObject
 from provider.api.schema import API_MODEL_CONFIG, ApiModel, IpAddress, Subnet, cel, validations
 
 _GATEWAY = "!has(self.gateway) || !isCIDR(self.subnet) || !isIP(self.gateway) || "
@@ -49,16 +47,10 @@ class NetworkSpec(ApiModel):
     )
 
 
-class Network(ApiModel):
+class Network(KubeObject):
     """A tenant network."""
 
-    metadata: ObjectMeta
     spec: NetworkSpec
-
-    @classmethod
-    def parse(cls, obj: dict[str, Any]) -> "Network":
-        """The model of an object as the API server sends it."""
-        return cls.model_validate(obj)
 
     def allows(self, namespace: str) -> bool:
         """Whether machines of ``namespace`` may join the network."""

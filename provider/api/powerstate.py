@@ -1,12 +1,12 @@
 """``PowerState``: desired and observed power of one server, through its BMC."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 
 from provider.api.managed import ManagedSpec, ManagedStatus, Reference, Selector
-from provider.api.meta import ObjectMeta
+from provider.api.meta import KubeObject
 from provider.api.schema import API_MODEL_CONFIG, ApiModel, cel, validations
 
 Power = Literal["On", "Off"]
@@ -71,14 +71,8 @@ class PowerStateStatus(ManagedStatus):
     at_provider: PowerStateObservation = Field(default=PowerStateObservation(), description="What was seen.")
 
 
-class PowerState(ApiModel):
+class PowerState(KubeObject):
     """The power of one machine's server."""
 
-    metadata: ObjectMeta
     spec: PowerStateSpec
     status: PowerStateStatus = PowerStateStatus()
-
-    @classmethod
-    def parse(cls, obj: dict[str, Any]) -> "PowerState":
-        """The model of an object as the API server sends it."""
-        return cls.model_validate(obj)

@@ -1,10 +1,8 @@
 """``ClusterProviderConfig``: storage and BMC defaults of the installation."""
 
-from typing import Any
-
 from pydantic import Field
 
-from provider.api.meta import ObjectMeta
+from provider.api.meta import KubeObject
 from provider.api.schema import ApiModel, ObjectName
 
 
@@ -17,13 +15,7 @@ class ClusterProviderConfigSpec(ApiModel):
     )
 
 
-class ClusterProviderConfig(ApiModel):
+class ClusterProviderConfig(KubeObject):
     """Defaults of the installation; managed resources use the one named default."""
 
-    metadata: ObjectMeta
     spec: ClusterProviderConfigSpec
-
-    @classmethod
-    def parse(cls, obj: dict[str, Any]) -> "ClusterProviderConfig":
-        """The model of an object as the API server sends it."""
-        return cls.model_validate(obj)

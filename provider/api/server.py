@@ -1,10 +1,10 @@
 """``Server``: one physical box of the inventory. ``spec.claimRef`` is the one place that says who holds it."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from provider.api.meta import ObjectMeta
+from provider.api.meta import KubeObject
 from provider.api.schema import (
     API_MODEL_CONFIG,
     ApiModel,
@@ -97,16 +97,10 @@ class ServerSpec(ApiModel):
     )
 
 
-class Server(ApiModel):
+class Server(KubeObject):
     """A physical server with a DPU in it."""
 
-    metadata: ObjectMeta
     spec: ServerSpec
-
-    @classmethod
-    def parse(cls, obj: dict[str, Any]) -> "Server":
-        """The model of an object as the API server sends it."""
-        return cls.model_validate(obj)
 
     def allows(self, namespace: str) -> bool:
         """Whether machines of ``namespace`` may hold the server."""

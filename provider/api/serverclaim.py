@@ -1,11 +1,9 @@
 """``ServerClaim``: binds one Server to a machine, as a PVC binds a PV. The scheduler is its controller."""
 
-from typing import Any
-
 from pydantic import Field
 
 from provider.api.managed import ManagedSpec, ManagedStatus
-from provider.api.meta import ObjectMeta
+from provider.api.meta import KubeObject
 from provider.api.schema import ApiModel, LabelSelector, Quantity
 
 
@@ -40,14 +38,8 @@ class ServerClaimStatus(ManagedStatus):
     at_provider: ServerClaimObservation = Field(default=ServerClaimObservation(), description="What was seen.")
 
 
-class ServerClaim(ApiModel):
+class ServerClaim(KubeObject):
     """A machine's hold on one server."""
 
-    metadata: ObjectMeta
     spec: ServerClaimSpec
     status: ServerClaimStatus = ServerClaimStatus()
-
-    @classmethod
-    def parse(cls, obj: dict[str, Any]) -> "ServerClaim":
-        """The model of an object as the API server sends it."""
-        return cls.model_validate(obj)

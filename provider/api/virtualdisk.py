@@ -1,11 +1,11 @@
 """``VirtualDisk``: one volume, or the cloud-init seed, shown to one server as a PCIe disk."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 
 from provider.api.managed import ManagedSpec, ManagedStatus, Reference, Selector
-from provider.api.meta import ObjectMeta
+from provider.api.meta import KubeObject
 from provider.api.schema import (
     API_MODEL_CONFIG,
     OBJECT_NAME_PATTERN,
@@ -107,14 +107,8 @@ class VirtualDiskStatus(ManagedStatus):
     at_provider: VirtualDiskObservation = Field(default=VirtualDiskObservation(), description="What was seen.")
 
 
-class VirtualDisk(ApiModel):
+class VirtualDisk(KubeObject):
     """A PCIe disk of a server, emulated by its DPU."""
 
-    metadata: ObjectMeta
     spec: VirtualDiskSpec
     status: VirtualDiskStatus = VirtualDiskStatus()
-
-    @classmethod
-    def parse(cls, obj: dict[str, Any]) -> "VirtualDisk":
-        """The model of an object as the API server sends it."""
-        return cls.model_validate(obj)

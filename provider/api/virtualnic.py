@@ -1,12 +1,10 @@
 """``VirtualNIC``: one OVS-backed NIC of one server."""
 
-from typing import Any
-
 from pydantic import ConfigDict, Field
 
 from provider.api.emulatednic import Reachability
 from provider.api.managed import ManagedSpec, ManagedStatus, Reference, Selector
-from provider.api.meta import ObjectMeta
+from provider.api.meta import KubeObject
 from provider.api.schema import API_MODEL_CONFIG, ApiModel, CidrAddress, MacAddress, ObjectName, cel, validations
 
 
@@ -65,14 +63,8 @@ class VirtualNICStatus(ManagedStatus):
     at_provider: VirtualNICObservation = Field(default=VirtualNICObservation(), description="What was seen.")
 
 
-class VirtualNIC(ApiModel):
+class VirtualNIC(KubeObject):
     """A network interface of a server, emulated by its DPU."""
 
-    metadata: ObjectMeta
     spec: VirtualNICSpec
     status: VirtualNICStatus = VirtualNICStatus()
-
-    @classmethod
-    def parse(cls, obj: dict[str, Any]) -> "VirtualNIC":
-        """The model of an object as the API server sends it."""
-        return cls.model_validate(obj)

@@ -1,11 +1,9 @@
 """``Volume``: one PVC, blank or cloned from an image. Its external-name is the PVC's name."""
 
-from typing import Any
-
 from pydantic import ConfigDict, Field
 
 from provider.api.managed import ManagedSpec, ManagedStatus
-from provider.api.meta import ObjectMeta
+from provider.api.meta import KubeObject
 from provider.api.schema import API_MODEL_CONFIG, SIZE_GROWS, ApiModel, ObjectName, Quantity, cel, validations
 
 
@@ -73,14 +71,8 @@ class VolumeStatus(ManagedStatus):
     at_provider: VolumeObservation = Field(default=VolumeObservation(), description="What was seen.")
 
 
-class Volume(ApiModel):
+class Volume(KubeObject):
     """A cloud volume of one machine."""
 
-    metadata: ObjectMeta
     spec: VolumeSpec
     status: VolumeStatus = VolumeStatus()
-
-    @classmethod
-    def parse(cls, obj: dict[str, Any]) -> "Volume":
-        """The model of an object as the API server sends it."""
-        return cls.model_validate(obj)

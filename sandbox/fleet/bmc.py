@@ -33,6 +33,9 @@ _ASF_ENTERPRISE = 4542
 _OK, _INVALID_COMMAND, _NOT_SUPPORTED_NOW, _INVALID_FIELD, _TOO_SHORT = 0x00, 0xC1, 0xD5, 0xCC, 0xC7
 _APPLICATION, _CHASSIS = 0x06, 0x00
 _BOOT_FLAGS = 0x05
+_BOOT_DEVICES = {0x00: "none", 0x02: "disk"}
+"""Boot device selectors (table 28-14) that this server has."""
+
 _LAN_CHANNEL = 0x01
 
 
@@ -244,9 +247,13 @@ class LightBMC(asyncio.DatagramProtocol):
 
     async def _set_boot_options(self, data: bytes) -> tuple[int, bytes]:
         """Set System Boot Options (table 28-12): the boot flags are kept, and disks are all that there is."""
-        if data[0] & 0x7F == _BOOT_FLAGS:
-            self._boot_flags = data[1:6].ljust(5, b"\0")
-            await self._chassis.set_boot_device("disk")
+        if data[0] & 0x7F != _BOOT_FLAGS:
+            return _OK, b""
+        device = _BOOT_DEVICES.get(data[2] >> 2 & 0x0F)
+        if device is None:
+            return _INVALID_FIELD, b""
+        self._boot_flags = data[1:6].ljust(5, b"\0")
+        await self._chassis.set_boot_device(device)
         return _OK, b""
 
     async def _get_boot_options(self, data: bytes) -> tuple[int, bytes]:

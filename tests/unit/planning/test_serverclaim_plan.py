@@ -175,7 +175,8 @@ def test_carrying_out_a_plan_and_planning_again_gives_the_empty_plan(
         assert isinstance(action, PatchObject)
         target = next(each for each in servers if each["metadata"]["name"] == action.name)
         assert target["spec"].get("claimRef") is None, "a server that somebody holds is never taken"
-        target["spec"]["claimRef"] = action.body["spec"]["claimRef"]
+        taken = target | {"spec": target["spec"] | {"claimRef": action.body["spec"]["claimRef"]}}
+        servers = [taken if each is target else each for each in servers]
     again = decide(mine, *servers)
     assert again.actions == ()
     assert sum(1 for each in servers if (each["spec"].get("claimRef") or {}).get("uid") == "uid-claim") <= 1
