@@ -57,6 +57,11 @@ image: $(STAMP)
 argocd: $(STAMP)
 	@nice $(BIN)/python -m tests.tools.argocd.program >/dev/null
 
+# Tests boot it; the demo builds it where IMAGE=debian asks for it.
+.PHONY: debian
+debian: $(STAMP)
+	@nice $(BIN)/python -m sandbox.images build debian --output-dir $(CACHE)/images >/dev/null
+
 # What renders and checks the Helm chart in tests.
 .PHONY: charts
 charts: $(STAMP)
@@ -86,7 +91,7 @@ check: setup ## format, lint, types, import contracts, clippy, generated files
 .PHONY: test
 test: setup ## all of check, and every test: unit, conformance, integration, end to end
 	@sandbox/system/install debian-12-tests.txt
-	@$(MAKE) --jobs=2 check argocd charts
+	@$(MAKE) --jobs=2 check argocd charts debian
 	cargo test --quiet --locked --workspace --exclude metalplane-native
 	$(BIN)/pytest --quiet
 

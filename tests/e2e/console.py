@@ -16,6 +16,7 @@ from pathlib import Path
 
 _FENCE = re.compile(r"^```(?P<language>\w*)\s*$")
 _ANY = "..."
+_ANY_TEXT = re.compile(r" ?\.\.\. ?")
 _LOOP = """
 while IFS= read -r -d '' command <&3; do eval "$command" </dev/null 2>&1; printf '\\0%d\\n' $?; done
 """
@@ -63,7 +64,7 @@ def keeps(promised: list[str], printed: str) -> bool:
 def _pattern(line: str) -> str:
     if line.strip() == _ANY:
         return r"(?:[^\n]*\n)*"
-    return "[^\\n]*".join(re.escape(part) for part in _plain(line).rstrip("\n").split(_ANY)) + "\\n"
+    return "[^\\n]*".join(map(re.escape, _ANY_TEXT.split(_plain(line).rstrip("\n")))) + "\\n"
 
 
 def _plain(text: str) -> str:
