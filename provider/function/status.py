@@ -1,10 +1,13 @@
-"""The machine's state in one word, as a table: the first row whose facts hold gives the word. The diagram is the table.
+"""The machine's state in one word, as a table: the first row whose facts hold gives the word.
+
+docs/states.md is drawn from it (``python -m tests.states``).
 
 Unknown combinations are loud: a row for them stands last, so that a machine never claims a state nobody decided on.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from provider.api.conditions import ConditionStatus
 from provider.api.machine import MachineStatus, PrintableStatus
@@ -31,39 +34,58 @@ FAILURES = frozenset(
 """Reasons that waiting alone does not cure."""
 
 
+def _fact(about: str) -> Any:
+    return field(metadata={"about": about})
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the word depends on."""
 
-    deleting: bool
-    composed: bool
-    unschedulable: bool
-    bound: bool
-    power: str | None
-    wanted: str
-    answers: bool
-    lost: bool
-    failed: bool
-    provisioned: bool
+    deleting: bool = _fact("the machine is being deleted")
+    composed: bool = _fact("its children are made")
+    unschedulable: bool = _fact("no server fits its claim")
+    bound: bool = _fact("it holds a server")
+    power: str | None = _fact("the power, as the BMC last said")
+    wanted: str = _fact("spec.runStrategy")
+    answers: bool = _fact("the DPU sees it answer on its network")
+    lost: bool = _fact("the agent of its DPU is silent")
+    failed: bool = _fact("a child failed on something that waiting does not cure")
+    provisioned: bool = _fact("it has been powered on before")
 
 
-Rule = tuple[PrintableStatus, Callable[[Facts], bool]]
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A row: the word, and which values each fact may have. A fact that is not named may have any."""
+
+    word: PrintableStatus
+    when: Mapping[str, tuple[object, ...]]
+
+    def holds(self, known: Facts) -> bool:
+        """Whether the row is one for these facts."""
+        return all(getattr(known, name) in values for name, values in self.when.items())
+
+
+def _row(word: PrintableStatus, **when: object) -> Rule:
+    return Rule(word, {name: value if isinstance(value, tuple) else (value,) for name, value in when.items()})
+
 
 RULES: tuple[Rule, ...] = (
-    ("Deleting", lambda f: f.deleting),
-    ("Pending", lambda f: not f.composed),
-    ("Unschedulable", lambda f: f.unschedulable),
-    ("Unknown", lambda f: f.provisioned and (f.lost or f.power == "Unknown")),
-    ("Failed", lambda f: f.failed and f.power != "On"),
-    ("Stopped", lambda f: f.wanted == "Halted" and f.power == "Off"),
-    ("Stopping", lambda f: f.wanted == "Halted" and f.power == "On"),
-    ("Running", lambda f: f.power == "On" and f.answers),
-    ("Starting", lambda f: f.power == "On"),
-    ("Stopped", lambda f: f.wanted == "Manual" and f.power == "Off"),
-    ("Starting", lambda f: f.provisioned and f.power == "Off"),
-    ("Provisioning", lambda f: f.bound),
-    ("Pending", lambda f: f.power is None),
-    ("Unknown", lambda _: True),
+    _row("Deleting", deleting=True),
+    _row("Pending", composed=False),
+    _row("Unschedulable", unschedulable=True),
+    _row("Unknown", provisioned=True, lost=True),
+    _row("Unknown", provisioned=True, power="Unknown"),
+    _row("Failed", failed=True, power=(None, "Off", "Unknown")),
+    _row("Stopped", wanted="Halted", power="Off"),
+    _row("Stopping", wanted="Halted", power="On"),
+    _row("Running", power="On", answers=True),
+    _row("Starting", power="On"),
+    _row("Stopped", wanted="Manual", power="Off"),
+    _row("Starting", provisioned=True, power="Off"),
+    _row("Provisioning", bound=True),
+    _row("Pending", power=None),
+    _row("Unknown"),
 )
 
 
@@ -89,8 +111,8 @@ def facts(seen: Observed, obstacle: Obstacle | None) -> Facts:
 
 
 def word(known: Facts) -> PrintableStatus:
-    """The first rule that holds."""
-    return next(name for name, holds in RULES if holds(known))
+    """That of the first row that holds."""
+    return next(rule.word for rule in RULES if rule.holds(known))
 
 
 def machine_status(seen: Observed, obstacle: Obstacle | None) -> MachineStatus:

@@ -33,6 +33,7 @@ EXAMPLES: tuple[tuple[PrintableStatus, Facts], ...] = (
     ("Pending", replace(NEW, composed=False, bound=False)),
     ("Unschedulable", replace(NEW, unschedulable=True, bound=False)),
     ("Unknown", replace(RUNNING, lost=True)),
+    ("Unknown", replace(RUNNING, power="Unknown")),
     ("Failed", replace(NEW, failed=True)),
     ("Stopped", replace(RUNNING, wanted="Halted", power="Off", answers=False)),
     ("Stopping", replace(RUNNING, wanted="Halted")),
@@ -53,10 +54,10 @@ any_facts = st.builds(
 )
 
 
-@pytest.mark.parametrize("row", range(len(RULES)), ids=[f"{number}-{rule[0]}" for number, rule in enumerate(RULES)])
+@pytest.mark.parametrize("row", range(len(RULES)), ids=[f"{number}-{rule.word}" for number, rule in enumerate(RULES)])
 def test_each_row_is_the_first_that_holds_for_its_example(row: int) -> None:
     expected, known = EXAMPLES[row]
-    first = next(number for number, (_, holds) in enumerate(RULES) if holds(known))
+    first = next(number for number, rule in enumerate(RULES) if rule.holds(known))
     assert first == row
     assert word(known) == expected
 
