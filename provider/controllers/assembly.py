@@ -38,6 +38,6 @@ def build(
         ManagedController(runtime, VolumeKind(runtime, surroundings)),
         ManagedController(runtime, VirtualDiskKind(runtime, surroundings, agents)),
         ManagedController(runtime, VirtualNICKind(runtime, surroundings, agents)),
-        ManagedController(runtime, PowerStateKind(runtime, surroundings, readings)),
+        ManagedController(runtime, PowerStateKind(runtime, surroundings, agents, readings)),
         AgentLiveness(runtime, agents, drivers),
     ]
