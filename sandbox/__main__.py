@@ -35,6 +35,10 @@ def main() -> int:
     except KeyboardInterrupt:
         print("sandbox: stopped waiting; what runs goes on running", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Whoever read has enough; what is still buffered must not be flushed into the pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     return status
 
 
