@@ -87,6 +87,7 @@ check: setup ## format, lint, types, import contracts, clippy, generated files
 	cargo clippy --quiet --locked --manifest-path native/fuzz/Cargo.toml --no-default-features -- -D warnings
 	$(BIN)/python -m provider.api.generation --check
 	$(BIN)/python -m provider.composition.render --check
+	$(BIN)/python -m tests.states --check
 
 .PHONY: test
 test: setup ## all of check, and every test: unit, conformance, integration, end to end
@@ -112,10 +113,11 @@ fuzz: $(CARGO_FUZZ) ## look for bytes that break the Rust parsers (SECONDS_EACH=
 	done
 
 .PHONY: generate
-generate: setup ## write again what is generated: CRDs, XRD, docs/api.md, CSI stubs, golden renders
+generate: setup ## write again what is generated: CRDs, XRD, docs/api.md, docs/states.md, CSI stubs, golden renders
 	$(BIN)/python -m provider.api.generation
 	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. provider/runtime/csi/csi.proto
 	$(BIN)/python -m provider.composition.render
+	$(BIN)/python -m tests.states
 
 .PHONY: bench
 bench: setup ## figures, side by side in one run; ARGS="--help" narrows it

@@ -1,0 +1,53 @@
+"""``python -m tests.states [--check]``: write docs/states.md, or say that it is out of date.
+
+Nothing on the page is written down twice: tables are read from the tables of the code, and where the code decides in a
+function, that function is asked about every case there is (plans are pure, so asking costs nothing).
+
+    machine     STATUS, from the rules of provider.function.status
+    power       PowerState, by asking its planner
+    claim       ServerClaim, by asking its planner
+    devices     the agent's steps and their undoing, from dpu_handler.planning
+    reasons     every reason, and who says it, from the source
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+
+from sandbox.paths import SOURCE
+from tests.states import claim, devices, machine, power, reasons
+
+PAGE = SOURCE / "docs" / "states.md"
+_TOP = """\
+# States
+
+Generated from the code by `python -m tests.states`; do not edit. What each word in STATUS, and each reason in a
+condition means, and what comes next.
+"""
+
+
+def main() -> int:
+    """Run the command; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.states", description="Write docs/states.md.")
+    parser.add_argument("--check", action="store_true", help="change nothing; fail when the page is out of date")
+    check = parser.parse_args().check
+    text = "\n".join(_lines())
+    if PAGE.exists() and PAGE.read_text() == text:
+        return 0
+    if check:
+        print(f"{PAGE} is out of date: run `make generate`", file=sys.stderr)
+        return 1
+    PAGE.write_text(text)
+    print(f"refreshed {PAGE}")
+    return 0
+
+
+def _lines() -> Iterator[str]:
+    yield _TOP
+    for part in (machine, claim, power, devices, reasons):
+        yield from part.lines()
+        yield ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
