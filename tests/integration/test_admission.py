@@ -128,7 +128,7 @@ IMMUTABLE: dict[str, tuple[Changes, str]] = {
         "the boot disk cannot be removed or renamed: make a new machine instead",
     ),
     "other network": ({f"{NIC}.network": "red"}, "network is immutable: add an interface with another name instead"),
-    "other address": ({f"{NIC}.address": "10.20.0.12/24"}, "address is immutable, for the machine learns it at its"),
+    "other address": ({f"{NIC}.address": "10.20.0.12/24"}, "address is immutable: add an interface"),
     "address taken away": ({f"{NIC}.address": GONE}, "add an interface with another name"),
     "address where there was none": ({f"{OTHER_NIC}.address": "10.20.0.12/24"}, "address is immutable"),
     "other MAC": ({f"{NIC}.mac": "02:00:00:00:00:0b"}, "mac is immutable: add an interface with another name instead"),
