@@ -15,7 +15,8 @@ from provider.runtime.errors import KubeError
 from provider.runtime.lease import micro_time
 
 _LOG = logging.getLogger(__name__)
-_QUEUE_LIMIT = 1000
+_QUEUE_LIMIT = 10_000
+_POSTED_AT_ONCE = 4
 _REMEMBERED = 4096
 _NOTE_LIMIT = 1024
 
@@ -56,7 +57,10 @@ class EventRecorder:
         self._last.pop((regarding["metadata"]["uid"], topic), None)
 
     async def run(self) -> None:
-        """Post what was recorded, for ever."""
+        """Post what was recorded, for ever. Events may overtake each other: each carries its own time."""
+        await asyncio.gather(*(self._post() for _ in range(_POSTED_AT_ONCE)))
+
+    async def _post(self) -> None:
         while self._client is not None:
             event = await self._queue.get()
             try:
