@@ -81,11 +81,11 @@ async def serve(args: argparse.Namespace) -> None:
     state_dir = args.state_dir or args.pool_file.with_suffix(".state")
     networked = args.protocol == nvmf.PROTOCOL
     pool = Pool(args.pool_file.absolute(), args.pool_size_bytes, args.lvstore, state_dir, networked)
-    volumes = Volumes(pool, Images(args.image_dir.absolute(), pool))
+    images = Images(args.image_dir.absolute(), pool)
     way: Way = NvmeTcp(Listener(args.traddr, args.trsvcid)) if networked else OwnTarget()
     exports = Exports(ExportRecords(state_dir / "exports"), way)
     target = SpdkClient(str(args.spdk_socket), tracer=RpcTracer(tracer))
-    driver = Driver(target, pool, volumes, exports)
+    driver = Driver(target, pool, images, Volumes(pool, images), exports)
     server = grpc.aio.server(interceptors=[CallInterceptor(tracer)])
     csi_pb2_grpc.add_IdentityServicer_to_server(IdentityService(driver), server)
     csi_pb2_grpc.add_ControllerServicer_to_server(ControllerService(driver), server)

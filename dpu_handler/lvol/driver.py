@@ -10,6 +10,7 @@ from dpu_handler.lvol import names
 from dpu_handler.lvol.errors import CallAgain, LvolError, NotNow
 from dpu_handler.lvol.execution import translate
 from dpu_handler.lvol.exports import Exports
+from dpu_handler.lvol.images import Images
 from dpu_handler.lvol.pool import Pool
 from dpu_handler.lvol.target import Lvol, Lvstore, Target
 from dpu_handler.lvol.volumes import SizeRange, Volumes
@@ -22,9 +23,10 @@ LOOK_EVERY_S = 2.0
 class Driver:
     """Volumes of one pool on one target. Any method may be cut off at any point and called again."""
 
-    def __init__(self, target: Target, pool: Pool, volumes: Volumes, exports: Exports) -> None:
+    def __init__(self, target: Target, pool: Pool, images: Images, volumes: Volumes, exports: Exports) -> None:
         self._target = target
         self._pool = pool
+        self._images = images
         self._volumes = volumes
         self._exports = exports
         # Kept as long as somebody works on the key or waits to.
@@ -47,6 +49,11 @@ class Driver:
             await self._exports.unpublish(self._target, uuid, "")
             await self._volumes.delete(self._target, uuid)
             self._exports.forget(uuid)
+
+    async def drop_image(self, sha256: str) -> None:
+        """See ``Images.drop``."""
+        async with self._working_on(sha256):
+            await self._images.drop(self._target, sha256)
 
     async def publish(self, uuid: str, node_id: str) -> dict[str, str]:
         """See ``Exports.publish``."""
@@ -77,7 +84,7 @@ class Driver:
             return await self._volumes.room(self._target)
 
     async def keep(self, look_every_s: float = LOOK_EVERY_S) -> None:
-        """Keep pool, transport and exports as they should be, for as long as the process lives.
+        """Keep pool, transport, exports and images as they should be, for as long as the process lives.
 
         A target that was killed comes back within a second and with nothing in its memory, while guests wait for their
         disks: so it is looked at every ``look_every_s``.
@@ -86,6 +93,7 @@ class Driver:
             try:
                 await self._repair()
                 self.ready.set()
+                await self._images.sweep(self._target)
             except (LvolError, SouthboundError) as error:
                 _LOG.warning("the storage target is not in order: %s", error)
             await asyncio.sleep(look_every_s)

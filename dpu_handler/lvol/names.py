@@ -4,12 +4,14 @@ An lvol's name has 63 characters at most (SPDK ``SPDK_LVOL_NAME_MAX``), a CSI na
 """
 
 import hashlib
+import re
 import uuid
 
 _IMAGE_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://metalplane.io/images")
 
 
 _VOLUME_PREFIX = "vol-"
+_IMAGE_HANDLE = re.compile(r"image-([0-9a-f]{64})")
 
 
 def volume(csi_name: str) -> str:
@@ -31,6 +33,12 @@ def is_volume_id(text: str) -> bool:
         return str(uuid.UUID(text)) == text
     except ValueError:
         return False
+
+
+def image_of_handle(snapshot_id: str) -> str | None:
+    """The sha256 in a CSI snapshot id of ours, ``image-<sha256>``; None for any other text."""
+    match = _IMAGE_HANDLE.fullmatch(snapshot_id)
+    return None if match is None else match[1]
 
 
 def image_snapshot(sha256: str) -> str:

@@ -55,9 +55,9 @@ def round_down(size_bytes: int) -> int:
 class ImageState:
     """An image on its way into the pool: the finished snapshot, the lvol it is gathered in, the raw file's bdev."""
 
-    snapshot: Lvol | None
-    staging: Lvol | None
-    raw: bool
+    snapshot: Lvol | None = None
+    staging: Lvol | None = None
+    raw: bool = False
 
 
 def image(sha256: str, raw_file: str, lvstore: str, seen: ImageState) -> Plan:
@@ -84,6 +84,23 @@ def image(sha256: str, raw_file: str, lvstore: str, seen: ImageState) -> Plan:
     steps.append(Call("bdev_lvol_delete", {"name": f"{lvstore}/{staging}"}))
     if seen.raw or any(step.method == "bdev_aio_create" for step in steps):
         steps.append(Call("bdev_aio_delete", {"name": raw}))
+    return tuple((step,) for step in steps)
+
+
+def dropped_image(sha256: str, lvstore: str, seen: ImageState) -> Plan:
+    """An image goes, with what a cut-off import left of it; a snapshot that a volume stands on stays.
+
+    It is never left to SPDK to refuse: a snapshot with one clone it merges into that.
+    """
+    staging = names.image_staging(sha256)
+    steps: list[Call] = []
+    if seen.staging is not None:
+        steps.append(Call("bdev_lvol_delete", {"name": f"{lvstore}/{staging}"}))
+    if seen.raw:
+        # After its clone, as in ``image``.
+        steps.append(Call("bdev_aio_delete", {"name": names.image_bdev(sha256)}))
+    if seen.snapshot is not None and not seen.snapshot.clones - {staging}:
+        steps.append(Call("bdev_lvol_delete", {"name": f"{lvstore}/{names.image_snapshot(sha256)}"}))
     return tuple((step,) for step in steps)
 
 

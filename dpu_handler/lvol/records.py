@@ -3,13 +3,18 @@
 One JSON file a volume that was ever exported: who holds it, and the generation of its last attach. Written, and synced
 to disk, *before* the target is asked for anything, so that after a crash at any point an earlier generation is never
 handed out again.
+
+One empty file for each image that is to go and may not be gone yet.
 """
 
 import asyncio
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+_DROPPED = ".dropped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,34 @@ class ExportRecords:
 
     def _path(self, lvol_uuid: str) -> Path:
         return self._directory / f"{lvol_uuid}.json"
+
+
+class DroppedImages:
+    """Images that nobody names any more, each a file ``<sha256>.dropped``: they go with the last volume on them."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._known = {path.stem for path in directory.glob(f"*{_DROPPED}")}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._known))
+
+    def __contains__(self, sha256: str) -> bool:
+        return sha256 in self._known
+
+    async def add(self, sha256: str) -> None:
+        """Remember it, durably."""
+        await asyncio.to_thread(write_durably, self._path(sha256), "")
+        self._known.add(sha256)
+
+    def remove(self, sha256: str) -> None:
+        """It is gone, or wanted again."""
+        self._path(sha256).unlink(missing_ok=True)
+        self._known.discard(sha256)
+
+    def _path(self, sha256: str) -> Path:
+        return self._directory / f"{sha256}{_DROPPED}"
 
 
 def _read(path: Path) -> ExportRecord:

@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf import wrappers_pb2
 
-from dpu_handler.lvol import DRIVER_NAME
+from dpu_handler.lvol import DRIVER_NAME, names
 from dpu_handler.lvol.driver import Driver
 from dpu_handler.lvol.errors import InvalidRequest
 from dpu_handler.lvol.interception import Context
@@ -115,6 +115,20 @@ class ControllerService(csi_pb2_grpc.ControllerServicer):
             raise InvalidRequest("capacity_range has neither required_bytes nor limit_bytes: say how large")
         size_bytes = await self._driver.expand(request.volume_id, size)
         return csi_pb2.ControllerExpandVolumeResponse(capacity_bytes=size_bytes, node_expansion_required=False)
+
+    async def DeleteSnapshot(
+        self, request: csi_pb2.DeleteSnapshotRequest, context: Context
+    ) -> csi_pb2.DeleteSnapshotResponse:
+        """The snapshot of an image, ``image-<sha256>``: gone for whoever asks, though volumes may stand on it yet.
+
+        Not announced as CREATE_DELETE_SNAPSHOT, which promises snapshots of volumes too. Who sends ``imageSha256`` to
+        CreateVolume knows of it.
+        """
+        _require(request, "snapshot_id")
+        sha256 = names.image_of_handle(request.snapshot_id)
+        if sha256 is not None:
+            await self._driver.drop_image(sha256)
+        return csi_pb2.DeleteSnapshotResponse()
 
     async def ValidateVolumeCapabilities(
         self, request: csi_pb2.ValidateVolumeCapabilitiesRequest, context: Context

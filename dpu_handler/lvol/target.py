@@ -24,7 +24,10 @@ class Target(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Lvol:
-    """A logical volume or snapshot. ``parent`` is the snapshot it is a clone of; ``esnap`` its external snapshot."""
+    """A logical volume or snapshot.
+
+    ``parent`` is the snapshot it is a clone of, ``esnap`` its external snapshot; ``clones`` names what stands on it.
+    """
 
     uuid: str
     name: str
@@ -32,6 +35,7 @@ class Lvol:
     is_snapshot: bool = False
     parent: str | None = None
     esnap: str | None = None
+    clones: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ async def lvol(target: Target, name: str) -> Lvol | None:
         is_snapshot=detail["snapshot"],
         parent=detail.get("base_snapshot"),
         esnap=detail.get("external_snapshot_name") if detail.get("esnap_clone") else None,
+        clones=frozenset(detail.get("clones", ())),
     )
 
 

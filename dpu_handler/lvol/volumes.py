@@ -1,5 +1,6 @@
 """Volumes: made from an image or blank, grown, deleted. The volume id is the lvol's UUID."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from dpu_handler.lvol import names, planning
@@ -53,24 +54,8 @@ class Volumes:
 
     async def create(self, target: Target, csi_name: str, size: SizeRange, image_sha256: str | None) -> Lvol:
         """The volume of that name, made if need be; the same call again finds the same volume."""
-        name = names.volume(csi_name)
-        alias = f"{self._lvstore}/{name}"
-        image = None if image_sha256 is None else await self._images.ensure(target, image_sha256)
-        floor = image.size_bytes if image is not None else (0 if size.required_bytes else size.default())
-        found = await self._pool.lvol(target, alias)
-        if found is not None:
-            self._check_same(csi_name, size, image, found)
-        wanted = size.choose(floor) if found is None or not size.holds(found.size_bytes) else found.size_bytes
-
-        async def plan() -> planning.Plan:
-            present = await self._pool.lvol(target, alias)
-            return planning.volume(name, self._lvstore, wanted, image_sha256, present)
-
-        await converge(target, f"Creating volume {csi_name}", plan)
-        made = await self._pool.lvol(target, alias)
-        if made is None:
-            raise CallAgain(f"Creating volume {csi_name}: it is gone again. Call again.")
-        return made
+        with nullcontext() if image_sha256 is None else self._images.cloning(image_sha256):
+            return await self._create(target, csi_name, size, image_sha256)
 
     async def expand(self, target: Target, uuid: str, size: SizeRange) -> int:
         """Grow the volume; the size in bytes that it has afterwards."""
@@ -110,6 +95,26 @@ class Volumes:
         if store is None:
             raise CallAgain(f"The lvstore {self._lvstore} is not open yet. Call again.")
         return store
+
+    async def _create(self, target: Target, csi_name: str, size: SizeRange, image_sha256: str | None) -> Lvol:
+        name = names.volume(csi_name)
+        alias = f"{self._lvstore}/{name}"
+        image = None if image_sha256 is None else await self._images.ensure(target, image_sha256)
+        floor = image.size_bytes if image is not None else (0 if size.required_bytes else size.default())
+        found = await self._pool.lvol(target, alias)
+        if found is not None:
+            self._check_same(csi_name, size, image, found)
+        wanted = size.choose(floor) if found is None or not size.holds(found.size_bytes) else found.size_bytes
+
+        async def plan() -> planning.Plan:
+            present = await self._pool.lvol(target, alias)
+            return planning.volume(name, self._lvstore, wanted, image_sha256, present)
+
+        await converge(target, f"Creating volume {csi_name}", plan)
+        made = await self._pool.lvol(target, alias)
+        if made is None:
+            raise CallAgain(f"Creating volume {csi_name}: it is gone again. Call again.")
+        return made
 
     def _check_same(self, csi_name: str, size: SizeRange, image: Lvol | None, found: Lvol) -> None:
         wanted_parent = None if image is None else image.name

@@ -222,6 +222,11 @@ class ControllerStub:
                 request_serializer=provider_dot_runtime_dot_csi_dot_csi__pb2.GetCapacityRequest.SerializeToString,
                 response_deserializer=provider_dot_runtime_dot_csi_dot_csi__pb2.GetCapacityResponse.FromString,
                 _registered_method=True)
+        self.DeleteSnapshot = channel.unary_unary(
+                '/csi.v1.Controller/DeleteSnapshot',
+                request_serializer=provider_dot_runtime_dot_csi_dot_csi__pb2.DeleteSnapshotRequest.SerializeToString,
+                response_deserializer=provider_dot_runtime_dot_csi_dot_csi__pb2.DeleteSnapshotResponse.FromString,
+                _registered_method=True)
         self.ControllerGetCapabilities = channel.unary_unary(
                 '/csi.v1.Controller/ControllerGetCapabilities',
                 request_serializer=provider_dot_runtime_dot_csi_dot_csi__pb2.ControllerGetCapabilitiesRequest.SerializeToString,
@@ -273,6 +278,12 @@ class ControllerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteSnapshot(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ControllerGetCapabilities(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -317,6 +328,11 @@ def add_ControllerServicer_to_server(servicer, server):
                     servicer.GetCapacity,
                     request_deserializer=provider_dot_runtime_dot_csi_dot_csi__pb2.GetCapacityRequest.FromString,
                     response_serializer=provider_dot_runtime_dot_csi_dot_csi__pb2.GetCapacityResponse.SerializeToString,
+            ),
+            'DeleteSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSnapshot,
+                    request_deserializer=provider_dot_runtime_dot_csi_dot_csi__pb2.DeleteSnapshotRequest.FromString,
+                    response_serializer=provider_dot_runtime_dot_csi_dot_csi__pb2.DeleteSnapshotResponse.SerializeToString,
             ),
             'ControllerGetCapabilities': grpc.unary_unary_rpc_method_handler(
                     servicer.ControllerGetCapabilities,
@@ -491,6 +507,33 @@ class Controller:
             '/csi.v1.Controller/GetCapacity',
             provider_dot_runtime_dot_csi_dot_csi__pb2.GetCapacityRequest.SerializeToString,
             provider_dot_runtime_dot_csi_dot_csi__pb2.GetCapacityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/csi.v1.Controller/DeleteSnapshot',
+            provider_dot_runtime_dot_csi_dot_csi__pb2.DeleteSnapshotRequest.SerializeToString,
+            provider_dot_runtime_dot_csi_dot_csi__pb2.DeleteSnapshotResponse.FromString,
             options,
             channel_credentials,
             insecure,

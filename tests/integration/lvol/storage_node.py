@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 
+from dpu_handler.lvol import names
 from provider.runtime.csi import csi_pb2, csi_pb2_grpc
 from tests.conformance.spdk.targets import StandIn, free_port
 from tests.conformance.spdk.wire import Wire
@@ -61,6 +62,11 @@ class StorageNode:
             self._driver = subprocess.Popen(command, stdout=log, stderr=log)
         wait_for(self._is_ready, f"the driver is ready ({self._directory / 'driver.log'})")
 
+    def lvols_of(self, sha256: str) -> list[str]:
+        """Names of what the target has of an image: its snapshot, and what it was gathered in."""
+        of_it = (names.image_snapshot(sha256), names.image_staging(sha256))
+        return [lvol["name"] for lvol in self.spdk("bdev_lvol_get_lvols") if lvol["name"] in of_it]
+
     def kill_driver(self) -> None:
         assert self._driver is not None
         self._driver.kill()
@@ -70,8 +76,11 @@ class StorageNode:
         """Put a golden image there; its digest."""
         whole = (content * (IMAGE_BYTES // len(content) + 1))[:IMAGE_BYTES]
         sha256 = hashlib.sha256(whole).hexdigest()
-        (self._images / f"{sha256}.raw").write_bytes(whole)
+        self.image_file(sha256).write_bytes(whole)
         return sha256
+
+    def image_file(self, sha256: str) -> Path:
+        return self._images / f"{sha256}.raw"
 
     def create(self, name: str, *, size_bytes: int = 0, sha256: str | None = None) -> csi_pb2.Volume:
         request = csi_pb2.CreateVolumeRequest(
@@ -85,6 +94,10 @@ class StorageNode:
 
     def delete(self, volume: str) -> None:
         self.csi.DeleteVolume(csi_pb2.DeleteVolumeRequest(volume_id=volume), timeout=TIMEOUT_S)
+
+    def delete_image(self, sha256: str) -> None:
+        request = csi_pb2.DeleteSnapshotRequest(snapshot_id=f"image-{sha256}")
+        self.csi.DeleteSnapshot(request, timeout=TIMEOUT_S)
 
     def publish(self, volume: str, node: str) -> dict[str, str]:
         request = csi_pb2.ControllerPublishVolumeRequest(volume_id=volume, node_id=node, volume_capability=CAPABILITY)

@@ -72,6 +72,8 @@ class ModelTarget:
             return [{"name": name, "uuid": self.aio[name], "num_blocks": 1, "block_size": 512, "driver_specific": {}}]
         lvol = self._find(name)
         detail = {"snapshot": lvol["snapshot"], "esnap_clone": lvol["esnap"] is not None}
+        if clones := [each["name"] for each in self.lvols.values() if each["parent"] == lvol["name"]]:
+            detail["clones"] = clones
         if lvol["parent"]:
             detail["base_snapshot"] = lvol["parent"]
         if lvol["esnap"]:
@@ -135,6 +137,8 @@ class ModelTarget:
         lvol = self._find(name)
         exported = {namespace for each in self.subsystems.values() for namespace in each["namespaces"]}
         assert lvol["uuid"] not in exported | set(self.served.values()), "the server would be left with a dead disk"
+        clones = [each["name"] for each in self.lvols.values() if each["parent"] == lvol["name"]]
+        assert not clones, "a snapshot with one clone is merged into it, with two it stays"
         del self.lvols[lvol["name"]]
         return True
 

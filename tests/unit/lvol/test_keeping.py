@@ -42,7 +42,8 @@ async def test_what_was_seen_before_a_volume_was_closed_does_not_open_it_again(t
     target = SlowTarget()
     exports = Exports(ExportRecords(tmp_path / "exports"), NvmeTcp(Listener("127.0.0.1", "4420")))
     pool = Pool(tmp_path / "pool.img", GIB, "lvs0", tmp_path / "state")
-    driver = Driver(target, pool, Volumes(pool, Images(tmp_path, pool)), exports)
+    images = Images(tmp_path, pool)
+    driver = Driver(target, pool, images, Volumes(pool, images), exports)
     keeping = asyncio.create_task(driver.keep(look_every_s=0.0))
     async with asyncio.timeout(5):
         await driver.ready.wait()

@@ -41,7 +41,8 @@ def target() -> WithoutNvmf:
 async def driver(target: WithoutNvmf, tmp_path: Path) -> AsyncIterator[Driver]:
     exports = Exports(ExportRecords(tmp_path / "exports"), OwnTarget())
     pool = Pool(tmp_path / "pool.img", GIB, "lvs0", tmp_path / "state", networked=False)
-    driver = Driver(target, pool, Volumes(pool, Images(tmp_path, pool)), exports)
+    images = Images(tmp_path, pool)
+    driver = Driver(target, pool, images, Volumes(pool, images), exports)
     keeping = asyncio.create_task(driver.keep(look_every_s=0.0))
     async with asyncio.timeout(5):
         await driver.ready.wait()
