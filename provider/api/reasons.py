@@ -48,6 +48,8 @@ class Reason(StrEnum):
     WAITING_FOR_AGENT = "WaitingForAgent", "the DPU's agent has not reported on it yet"
     PROVISIONING_FAILED = "ProvisioningFailed", "the CSI driver refused to make or grow the volume"
     DRIVER_UNAVAILABLE = "DriverUnavailable", "the CSI driver does not answer"
+    WAITING_FOR_CLAIMS = "WaitingForClaims", "an image goes once the volumes that are being made from it are made"
+    SNAPSHOT_NOT_DELETED = "SnapshotNotDeleted", "the CSI driver refused to delete an image's snapshot"
     ATTACH_FAILED = "AttachFailed", "the volume is held elsewhere, or the CSI driver refused to attach it"
     AGENT_LOST = "AgentLost", "the DPU's agent has not renewed its Lease"
     BMC_UNREACHABLE = "BMCUnreachable", "the server's BMC does not answer"

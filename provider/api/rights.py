@@ -48,8 +48,9 @@ _EMULATED = (EMULATEDDISK, EMULATEDNIC)
 def provider() -> list[Rule]:
     """In all namespaces, whoever composes the machines."""
     return [
-        _rule(_READ, BAREMETALMACHINE, INSTANCETYPE, NETWORK, MACHINEIMAGE, CLUSTERPROVIDERCONFIG),
-        _rule((*_READ, "patch"), SERVER, *_MANAGED),
+        _rule(_READ, BAREMETALMACHINE, INSTANCETYPE, NETWORK, CLUSTERPROVIDERCONFIG),
+        # An image is held by a finalizer as long as a driver has a snapshot of it.
+        _rule((*_READ, "patch"), SERVER, MACHINEIMAGE, *_MANAGED),
         _rule(("patch",), *_MANAGED, subresource="status"),
         _rule((*_READ, "create", "patch", "delete"), *_EMULATED),
         _rule((*_READ, "create", "patch", "delete"), PERSISTENTVOLUMECLAIM, PERSISTENTVOLUME),

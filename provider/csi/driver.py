@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import grpc
 import grpc.aio
 
-from provider.csi.errors import from_grpc
+from provider.csi.errors import CSIError, from_grpc
 from provider.runtime.csi import csi_pb2, csi_pb2_grpc
 from provider.runtime.lease import Leadership
 from provider.runtime.tracing import Tracer
@@ -71,6 +71,15 @@ class Driver:
         """DeleteVolume; gone already is fine."""
         request = csi_pb2.DeleteVolumeRequest(volume_id=handle)
         await self._call("DeleteVolume", handle, self._controller.DeleteVolume, request)
+
+    async def delete_snapshot(self, handle: str) -> None:
+        """DeleteSnapshot; gone already is fine, and so is a driver that keeps none."""
+        request = csi_pb2.DeleteSnapshotRequest(snapshot_id=handle)
+        try:
+            await self._call("DeleteSnapshot", handle, self._controller.DeleteSnapshot, request)
+        except CSIError as error:
+            if not error.unimplemented:
+                raise
 
     async def expand_volume(self, handle: str, size_bytes: int, *, block: bool) -> int:
         """ControllerExpandVolume; the size in bytes that the volume has afterwards."""

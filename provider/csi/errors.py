@@ -35,9 +35,13 @@ Errors")."""
 
 
 class CSIError(MetalplaneError):
-    """The driver refused. ``nothing_exists``: it has no volume of the name that was asked for."""
+    """The driver refused.
+
+    ``nothing_exists``: it has no volume of the name that was asked for; ``unimplemented``: it has no such method.
+    """
 
     nothing_exists = False
+    unimplemented = False
 
 
 class CSIUnavailable(CSIError):
@@ -51,4 +55,5 @@ def from_grpc(error: grpc.aio.AioRpcError, *, attempt: str, subject: str, driver
         return CSIUnavailable(attempt, subject=subject, cause=cause, next_step="it is tried again by itself")
     refused = CSIError(attempt, subject=subject, cause=cause)
     refused.nothing_exists = error.code() in NOTHING_EXISTS
+    refused.unimplemented = error.code() is grpc.StatusCode.UNIMPLEMENTED
     return refused

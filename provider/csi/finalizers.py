@@ -1,4 +1,4 @@
-"""Our finalizer on the objects of Kubernetes' storage API, by compare-and-swap: other finalizers are never touched."""
+"""Our finalizer on what a driver has something of, by compare-and-swap: other finalizers are never touched."""
 
 from collections.abc import Mapping
 
@@ -12,8 +12,8 @@ async def add(
     client: KubeClient, rt: ResourceType, obj: Json, manager: str, *, annotations: Mapping[str, str] | None = None
 ) -> Json:
     """Put it on, and what must be known as long as it is there beside it, in one write."""
-    present = obj["metadata"].get("finalizers", [])
-    return await _set(client, rt, obj, [*present, FINALIZER_CSI], manager, annotations)
+    others = [each for each in obj["metadata"].get("finalizers", []) if each != FINALIZER_CSI]
+    return await _set(client, rt, obj, [*others, FINALIZER_CSI], manager, annotations)
 
 
 async def lift(client: KubeClient, rt: ResourceType, obj: Json, manager: str) -> None:

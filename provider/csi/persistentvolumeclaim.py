@@ -4,6 +4,7 @@ A claim carries our finalizer from before its volume is made: one that is delete
 until what a killed process may have made for it is found and deleted.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -17,11 +18,13 @@ from provider.api.names import (
 from provider.api.quantity import format_bytes
 from provider.api.reasons import Reason
 from provider.api.registry import MACHINEIMAGE, PERSISTENTVOLUME, PERSISTENTVOLUMECLAIM, STORAGECLASS
-from provider.csi import finalizers, planning
+from provider.csi import finalizers, imagesnapshots, planning
 from provider.csi.driver import Driver, ProvisionedVolume
 from provider.csi.errors import CSIError, CSIUnavailable
+from provider.csi.imagesnapshots import ImageSnapshot
 from provider.csi.indexes import CLAIMS_BY_IMAGE
 from provider.csi.planning import Abandon, Expand, Hold, LetGo, Nothing, Provision, Refuse, ReportSize
+from provider.runtime.cache import Cache
 from provider.runtime.context import Runtime
 from provider.runtime.controller import Json, Key, Outcome, RequeueAfter, Settled, Watch
 from provider.runtime.errors import AlreadyExists, NotFound
@@ -47,8 +50,9 @@ class ClaimController:
     def __init__(self, runtime: Runtime, drivers: Mapping[str, Driver]) -> None:
         self._runtime = runtime
         self._drivers = drivers
+        self._recording = asyncio.Lock()
         self.watches: Sequence[Watch] = (
-            Watch(PERSISTENTVOLUME, _claim_of_volume),
+            Watch(PERSISTENTVOLUME, claim_of_volume),
             Watch(STORAGECLASS, self._all_claims),
             Watch(MACHINEIMAGE, self._claims_of_image),
         )
@@ -129,7 +133,14 @@ class ClaimController:
                 _LOG.warning("no volume to delete for claim=%s error=%s", Key.of(pvc), error)
             else:
                 await driver.delete_volume(volume.handle)
+                await self._drop_unnamed(made_as, driver)
         await self._let_go(pvc)
+
+    async def _drop_unnamed(self, made_as: Provision, driver: Driver) -> None:
+        """The same call again may have imported an image that is gone by now, and that nobody else would drop."""
+        every = (MachineImage.parse(each) for each in self._runtime.cache.list(MACHINEIMAGE))
+        if made_as.image_sha256 is not None and imagesnapshots.named_by(every, made_as.image_sha256) is None:
+            await driver.delete_snapshot(ImageSnapshot(driver.name, made_as.image_sha256).handle)
 
     async def _is_recorded(self, pvc: Json) -> bool:
         # Data goes by this answer, so it is the API server's and not the cache's.
@@ -142,10 +153,27 @@ class ClaimController:
     async def _create_volume(self, step: Provision, pvc: Json, driver: Driver) -> ProvisionedVolume:
         parameters = dict(self._class(pvc).get("parameters", {}))
         if step.image_sha256 is not None:
+            await self._record_snapshot(pvc, ImageSnapshot(driver.name, step.image_sha256))
             parameters[PARAMETER_IMAGE_SHA256] = step.image_sha256
         if step.image_bytes is not None:
             parameters[PARAMETER_IMAGE_SIZE_BYTES] = str(step.image_bytes)
         return await driver.create_volume(volume_name(pvc), step.size_bytes, parameters, block=_is_block(pvc))
+
+    async def _record_snapshot(self, pvc: Json, snapshot: ImageSnapshot) -> None:
+        """The image answers for the snapshot from before there may be one."""
+        image = self._image(pvc)
+        if image is None or snapshot in imagesnapshots.recorded(image):
+            return
+        # One at a time, of what is there now: many claims come at once, and the first clone of each finds no record.
+        async with self._recording:
+            latest = await self._runtime.client.get(MACHINEIMAGE, image.metadata.name)
+            image = MachineImage.parse(latest)
+            # One that goes takes no finalizer any more; what was begun for it is abandoned by the claim itself.
+            takes = not image.metadata.deleting or planning.held(latest)
+            if takes and snapshot not in imagesnapshots.recorded(image):
+                wider = imagesnapshots.with_one_more(image, snapshot)
+                client = self._runtime.client
+                await finalizers.add(client, MACHINEIMAGE, latest, FIELD_MANAGER, annotations=wider)
 
     async def _let_go(self, pvc: Json) -> None:
         # Making a volume takes its time; the claim may have changed meanwhile.
@@ -191,11 +219,7 @@ class ClaimController:
         )
 
     def _driver(self, pvc: Json) -> Driver | None:
-        annotation = pvc["metadata"].get("annotations", {}).get(ANNOTATION_STORAGE_PROVISIONER)
-        if annotation is not None:
-            return self._drivers.get(annotation)
-        class_ = self._runtime.cache.get(STORAGECLASS, Key(None, pvc["spec"].get("storageClassName") or ""))
-        return None if class_ is None else self._drivers.get(class_["provisioner"])
+        return self._drivers.get(driver_name(self._runtime.cache, pvc) or "")
 
     def _class(self, pvc: Json) -> Json:
         return self._runtime.cache.get(STORAGECLASS, Key(None, pvc["spec"]["storageClassName"])) or {}
@@ -204,10 +228,8 @@ class ClaimController:
         return self._runtime.cache.get(PERSISTENTVOLUME, Key(None, name))
 
     def _image(self, pvc: Json) -> MachineImage | None:
-        source = pvc["spec"].get("dataSourceRef") or {}
-        if source.get("kind") != MACHINEIMAGE.kind:
-            return None
-        image = self._runtime.cache.get(MACHINEIMAGE, Key(None, source["name"]))
+        name = image_of(pvc)
+        image = None if name is None else self._runtime.cache.get(MACHINEIMAGE, Key(None, name))
         return None if image is None else MachineImage.parse(image)
 
     def _all_claims(self, _: Json) -> Iterable[Key]:
@@ -222,7 +244,23 @@ def volume_name(pvc: Json) -> str:
     return f"pvc-{pvc['metadata']['uid']}"
 
 
-def _claim_of_volume(pv: Json) -> Iterable[Key]:
+def image_of(pvc: Json) -> str | None:
+    """Name of the MachineImage that the claim is made from."""
+    source = pvc["spec"].get("dataSourceRef") or {}
+    return source["name"] if source.get("kind") == MACHINEIMAGE.kind else None
+
+
+def driver_name(cache: Cache, pvc: Json) -> str | None:
+    """The driver that is to serve the claim, as its annotation or else its class says."""
+    annotation: str | None = pvc["metadata"].get("annotations", {}).get(ANNOTATION_STORAGE_PROVISIONER)
+    if annotation is not None:
+        return annotation
+    class_ = cache.get(STORAGECLASS, Key(None, pvc["spec"].get("storageClassName") or ""))
+    return None if class_ is None else class_["provisioner"]
+
+
+def claim_of_volume(pv: Json) -> Iterable[Key]:
+    """The claim that the PV is meant for."""
     ref = pv["spec"].get("claimRef")
     return [Key(ref["namespace"], ref["name"])] if ref else []
 

@@ -1,9 +1,11 @@
-"""What a PVC, a PV or a VolumeAttachment needs next. Pure.
+"""What a PVC, a PV, a VolumeAttachment or a MachineImage needs next. Pure.
 
 Every step is named by what it is for, and planning again after a step was carried out gives the next one, or none.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from provider.api.machineimage import MachineImage
@@ -11,6 +13,8 @@ from provider.api.names import ANNOTATION_IMAGE_DIGEST, ANNOTATION_PROVISIONING_
 from provider.api.quantity import parse_bytes
 from provider.api.reasons import Reason
 from provider.api.registry import MACHINEIMAGE
+from provider.csi import imagesnapshots
+from provider.csi.imagesnapshots import ImageSnapshot
 
 Json = dict[str, Any]
 
@@ -79,10 +83,10 @@ def claim(pvc: Json, pv: Json | None, image: MachineImage | None, *, made: bool 
     """
     wanted = parse_bytes(pvc["spec"]["resources"]["requests"]["storage"])
     going, name = "deletionTimestamp" in pvc["metadata"], pvc["spec"].get("volumeName")
-    if _held(pvc) and not made and (going or name):
+    if held(pvc) and not made and (going or name):
         return LetGo() if refused(pvc) else Abandon(_as_asked(pvc, wanted, image))
     if going:
-        return LetGo() if _held(pvc) else Nothing()
+        return LetGo() if held(pvc) else Nothing()
     if not name:
         return Nothing() if made else _provision(pvc, wanted, image)
     if pv is None or pvc.get("status", {}).get("phase") != "Bound":
@@ -101,7 +105,7 @@ def _provision(pvc: Json, wanted: int, image: MachineImage | None) -> ClaimStep:
     refusal = _refusal(pvc, provision, image)
     if refusal is not None:
         return refusal
-    return provision if _held(pvc) else Hold()
+    return provision if held(pvc) else Hold()
 
 
 def _refusal(pvc: Json, provision: Provision, image: MachineImage | None) -> Refuse | None:
@@ -113,6 +117,8 @@ def _refusal(pvc: Json, provision: Provision, image: MachineImage | None) -> Ref
     name, namespace = source["name"], pvc["metadata"]["namespace"]
     if image is None:
         return Refuse(Reason.IMAGE_NOT_FOUND, f"there is no MachineImage {name}; create it")
+    if image.metadata.deleting and not _began_before(pvc, image):
+        return Refuse(Reason.IMAGE_NOT_FOUND, f"MachineImage {name} is being deleted; create it again when it is gone")
     if not image.allows(namespace):
         granting = f"add {namespace} to spec.allowedNamespaces of the MachineImage"
         return Refuse(
@@ -134,6 +140,13 @@ def _refusal(pvc: Json, provision: Provision, image: MachineImage | None) -> Ref
     return None
 
 
+def _began_before(pvc: Json, image: MachineImage) -> bool:
+    """Whether the claim's volume may have been asked for before the image was deleted: what was begun is ended."""
+    created, deleted = pvc["metadata"].get("creationTimestamp"), image.metadata.deletion_timestamp
+    late = created is not None and deleted is not None and datetime.fromisoformat(created) > deleted
+    return held(pvc) and FINALIZER_CSI in image.metadata.finalizers and not late
+
+
 def refused(pvc: Json) -> bool:
     """Whether the claim was told that it may not have its image: nothing was asked of the driver since."""
     told: str = pvc["metadata"].get("annotations", {}).get(ANNOTATION_PROVISIONING_ERROR, "")
@@ -150,7 +163,8 @@ def _as_asked(pvc: Json, wanted: int, image: MachineImage | None) -> Provision:
     return Provision(wanted, pinned, image.spec.size_bytes if image is not None and pinned == named else None)
 
 
-def _held(obj: Json) -> bool:
+def held(obj: Json) -> bool:
+    """Whether our finalizer is on it."""
     return FINALIZER_CSI in obj["metadata"].get("finalizers", ())
 
 
@@ -167,7 +181,7 @@ def volume(pv: Json) -> VolumeStep:
     if pv["spec"].get("persistentVolumeReclaimPolicy") == "Delete":
         return DeleteVolume() if pv.get("status", {}).get("phase") == "Released" else Nothing()
     # Somebody deletes the PV of a volume that is to be kept.
-    return LetGo() if "deletionTimestamp" in pv["metadata"] and _held(pv) else Nothing()
+    return LetGo() if "deletionTimestamp" in pv["metadata"] and held(pv) else Nothing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +200,54 @@ AttachmentStep = Nothing | Hold | Publish | Unpublish
 def attachment(obj: Json) -> AttachmentStep:
     """What a VolumeAttachment of ours needs."""
     if "deletionTimestamp" in obj["metadata"]:
-        return Unpublish() if _held(obj) else Nothing()
-    if not _held(obj):
+        return Unpublish() if held(obj) else Nothing()
+    if not held(obj):
         return Hold()
     return Nothing() if obj.get("status", {}).get("attached") else Publish()
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Another image names the content: from now on it answers for the snapshot."""
+
+    snapshot: ImageSnapshot
+    heir: str
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitClaims:
+    """Volumes may be in the making from the image."""
+
+    claims: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteSnapshot:
+    """No image names the content any more. What stands on the snapshot is the driver's to keep."""
+
+    snapshot: ImageSnapshot
+
+
+ImageStep = Nothing | HandOver | AwaitClaims | DeleteSnapshot | LetGo
+
+
+def may_be_making(pvc: Json, image: MachineImage) -> bool:
+    """Whether a claim of ours without a PV may have a volume in the making that is a clone of the image."""
+    return not pvc["spec"].get("volumeName") and not refused(pvc) and _began_before(pvc, image)
+
+
+def machine_image(image: MachineImage, every: Sequence[MachineImage], making: Sequence[str]) -> ImageStep:
+    """What a MachineImage needs that drivers may have snapshots of.
+
+    ``every`` is all images, ``making`` names the claims whose volumes may be in the making from this one.
+    """
+    if FINALIZER_CSI not in image.metadata.finalizers:
+        return Nothing()
+    outdated = imagesnapshots.outdated(image)
+    if not outdated:
+        return Nothing() if imagesnapshots.recorded(image) else LetGo()
+    snapshot = outdated[0]
+    heir = imagesnapshots.named_by(every, snapshot.sha256)
+    if heir is not None:
+        return HandOver(snapshot, heir)
+    return AwaitClaims(making) if making else DeleteSnapshot(snapshot)

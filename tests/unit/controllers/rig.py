@@ -91,14 +91,18 @@ class FusedDriver(RememberingDriver):
         super().__init__()
         self._fuse = fuse
         self.volumes: set[str] = set()
+        self.snapshots: set[str] = set()
 
     def _called(self, *call: Any) -> None:
         self._fuse.burn()
         super()._called(*call)
         if call[0] == "create":
             self.volumes.add(f"handle-of-{call[1]}")
+            self.snapshots |= {f"image-{sha256}" for key, sha256 in call[3].items() if key == "imageSha256"}
         if call[0] == "delete":
             self.volumes.discard(call[1])
+        if call[0] == "delete snapshot":
+            self.snapshots.discard(call[1])
 
 
 class PlayedBMC:

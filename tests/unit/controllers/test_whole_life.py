@@ -291,7 +291,14 @@ async def life(*kills: int) -> ControlPlane:
     assert (len(plane.all(VOLUMEATTACHMENT)), len(plane.driver.volumes)) == (1, 1)
     await delete(plane)
     await _settle_between_kills(plane, kills)
+    await delete_image(plane)
+    await _settle_between_kills(plane, kills)
     return plane
+
+
+async def delete_image(plane: ControlPlane) -> None:
+    found = plane.cluster.now(MACHINEIMAGE, "tiny") or {}
+    plane.cluster.have(MACHINEIMAGE, found | {"metadata": found["metadata"] | GOING})
 
 
 async def _settle_between_kills(plane: ControlPlane, kills: Iterable[int]) -> None:
@@ -305,7 +312,8 @@ async def _settle_between_kills(plane: ControlPlane, kills: Iterable[int]) -> No
 
 def nothing_is_left(plane: ControlPlane) -> bool:
     leaked = left(plane) or plane.driver.volumes or plane.bmc.power is PowerReading.ON
-    return free(plane) and not leaked
+    of_the_image = plane.driver.snapshots or plane.all(MACHINEIMAGE)
+    return free(plane) and not leaked and not of_the_image
 
 
 async def test_a_life_has_the_same_end_whatever_step_the_process_is_killed_before() -> None:
@@ -324,6 +332,23 @@ async def a_namespace_goes(plane: ControlPlane) -> None:
                 plane.cluster.have(kind, obj | {"metadata": obj["metadata"] | GOING})
 
 
+async def test_an_image_that_is_deleted_while_its_machine_is_made_leaves_no_snapshot_with_it() -> None:
+    steps = (await running()).fuse.burnt
+    for step in range(1, steps + 1):
+        plane = ControlPlane()
+        plane.cluster.have(BAREMETALMACHINE, claim())
+        plane.fuse.ends_at = step
+        with pytest.raises(Killed):
+            await plane.settle()
+        await delete_image(plane)
+        plane.bmc.follow()
+        plane.restart()
+        await plane.settle()
+        await delete(plane)
+        await plane.settle()
+        assert nothing_is_left(plane), f"killed before step {step}: {left(plane)} {plane.driver.snapshots}"
+
+
 @pytest.mark.parametrize("end", [delete, a_namespace_goes])
 async def test_a_life_that_ends_while_the_killed_process_is_away_leaves_nothing(
     end: Callable[[ControlPlane], Awaitable[None]],
@@ -338,6 +363,8 @@ async def test_a_life_that_ends_while_the_killed_process_is_away_leaves_nothing(
         await end(plane)
         plane.bmc.follow()
         plane.restart()
+        await plane.settle()
+        await delete_image(plane)
         await plane.settle()
         assert nothing_is_left(plane), f"killed before step {step}: {left(plane)} {plane.driver.volumes}"
 

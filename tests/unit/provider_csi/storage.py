@@ -43,9 +43,16 @@ def pv(capacity: str = "1Gi", *, policy: str = "Delete", phase: str = "Bound", *
     return made | {"status": {"phase": phase}}
 
 
-def image(*, allowed: tuple[str, ...] = ("tenant-a",), sha256: str = DIGEST, size_bytes: int = GIB) -> Json:
+def image(
+    name: str = "tiny",
+    *,
+    allowed: tuple[str, ...] = ("tenant-a",),
+    sha256: str = DIGEST,
+    size_bytes: int = GIB,
+    **metadata: Any,
+) -> Json:
     spec = {"sha256": sha256, "sizeBytes": size_bytes, "allowedNamespaces": list(allowed)}
-    return {"metadata": {"name": "tiny", "uid": "uid-tiny", "resourceVersion": "1"}, "spec": spec}
+    return {"metadata": {"name": name, "uid": f"uid-{name}", "resourceVersion": "1"} | metadata, "spec": spec}
 
 
 def attachment(name: str = "mp-x", *, attached: bool = False, **metadata: Any) -> Json:
@@ -75,6 +82,9 @@ class RememberingDriver(Driver):
 
     async def delete_volume(self, handle: str) -> None:
         self._called("delete", handle)
+
+    async def delete_snapshot(self, handle: str) -> None:
+        self._called("delete snapshot", handle)
 
     async def expand_volume(self, handle: str, size_bytes: int, *, block: bool) -> int:
         self._called("expand", handle, size_bytes)

@@ -57,6 +57,7 @@ async def driver(stub: Stub, seat: Seat, monkeypatch: pytest.MonkeyPatch) -> Asy
 CALLS: dict[str, Callable[[Driver], Awaitable[object]]] = {
     "CreateVolume": lambda driver: driver.create_volume("pvc-1", 1, {}, block=True),
     "DeleteVolume": lambda driver: driver.delete_volume("handle"),
+    "DeleteSnapshot": lambda driver: driver.delete_snapshot("handle"),
     "ControllerExpandVolume": lambda driver: driver.expand_volume("handle", 2, block=True),
     "ControllerPublishVolume": lambda driver: driver.publish_volume("handle", "node", {}, block=True),
     "ControllerUnpublishVolume": lambda driver: driver.unpublish_volume("handle", "node"),
