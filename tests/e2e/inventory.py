@@ -7,12 +7,13 @@ import json
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 import psutil
 import pytest
 
+from dpu_handler.lvol.names import image_snapshot
 from sandbox.cloud import Cloud
 from sandbox.process import marked
 from sandbox.targets import dpu_target
@@ -32,11 +33,13 @@ _EPHEMERAL = frozenset({"console.log", "qemu.log", "chassis.json"})
 
 
 def inventory(cloud: Cloud) -> Counter[str]:
-    """A line for each thing that is there, without what changes by itself and without the pool's images."""
+    """A line for each thing that is there, without what changes by itself and without images that somebody names."""
     layout = cloud.layout
+    digests = cloud.kubectl.run("get", "machineimages", "-o", "jsonpath={.items[*].spec.sha256}").split()
+    named = {image_snapshot(sha256) for sha256 in digests}
     lines = {
-        "storage node": _target(cloud.storage_target.socket),
-        "DPU": _target(dpu_target(layout, 0).socket),
+        "storage node": _target(cloud.storage_target.socket, named),
+        "DPU": _target(dpu_target(layout, 0).socket, named),
         "slot": map(json.dumps, Caller(layout.dpu_run(0) / "emulation.sock")("emulation_function_list")),
         "switch": _switch(layout.dpu_run(0) / "db.sock"),
         "object": cloud.kubectl.run("get", _KINDS, "-A", "-o", "name", "--ignore-not-found").split(),
@@ -57,14 +60,14 @@ def wait_as_before(cloud: Cloud, before: Counter[str], within_s: float = SOON_S)
         time.sleep(0.2)  # between two looks
 
 
-def _target(socket: Path) -> Iterator[str]:
-    """What a target holds. The clusters that images take are counted as free: they stay for the next clone."""
+def _target(socket: Path, named: Set[str]) -> Iterator[str]:
+    """What a target holds. The clusters that named images take are counted as free: they stay for the next clone."""
     of_images = 0
     with Wire(socket) as target:
         present = target.call("rpc_get_methods")
         for bdev in target.call("bdev_get_bdevs"):
             lvol = bdev["driver_specific"].get("lvol", {})
-            if any("/img-" in alias for alias in bdev["aliases"]):
+            if any(alias.rpartition("/")[2] in named for alias in bdev["aliases"]):
                 of_images += lvol["num_allocated_clusters"]
             else:
                 yield f"bdev {bdev['name']}"
