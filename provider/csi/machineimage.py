@@ -58,9 +58,9 @@ class ImageController:
         return Settled()
 
     async def _plan(self, image: MachineImage) -> planning.ImageStep:
-        making: Sequence[str] = ()
-        if imagesnapshots.outdated(image):
-            making = [str(key) for key in await self._making(image)]
+        if not imagesnapshots.outdated(image):
+            return planning.machine_image(image, (), ())
+        making = [str(key) for key in await self._making(image)]
         every = [MachineImage.parse(each) for each in self._runtime.cache.list(MACHINEIMAGE)]
         return planning.machine_image(image, every, making)
 
