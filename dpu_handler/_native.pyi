@@ -1,7 +1,7 @@
 """Types of the native module (``native/src``). Only ``dpu_handler.southbound`` may import it.
 
-Every ``call`` returns a future of the running event loop at once; requests made in one turn of the loop leave together.
-A connection belongs to the loop of its first caller.
+Every ``call`` returns a future of the running event loop at once, ``reply`` where one is given; requests made in one
+turn of the loop leave together. A connection belongs to the loop of its first caller.
 """
 
 from asyncio import Future
@@ -39,7 +39,14 @@ class SpdkConnection:
 
     def __init__(self, path: str | PathLike[str]) -> None: ...
     def next_id(self) -> int: ...
-    def call(self, request_id: int, method: str, params: Mapping[str, Any] | None, timeout_s: float) -> Future[Any]: ...
+    def call(
+        self,
+        request_id: int,
+        method: str,
+        params: Mapping[str, Any] | None,
+        timeout_s: float,
+        reply: Future[Any] | None = None,
+    ) -> Future[Any]: ...
     def flush(self) -> None: ...
     def forget(self, request_id: int) -> None: ...
     def close(self) -> None: ...

@@ -5,7 +5,7 @@ from a real target.
 """
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,9 +15,9 @@ from dpu_handler.southbound import RpcRefused
 class Target(Protocol):
     """The part of ``SpdkClient`` that the driver needs."""
 
-    async def call(
+    def call(
         self, method: str, params: Mapping[str, Any] | None = None, *, timeout_s: float | None = None
-    ) -> Any:
+    ) -> Awaitable[Any]:
         """The result of one JSON-RPC request. Raises ``SouthboundError``."""
         ...
 

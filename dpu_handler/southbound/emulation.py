@@ -1,12 +1,12 @@
 """Device emulation: which PCIe functions the server sees. JSON-RPC in SPDK's framing, on the card's own socket."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, fields
 from os import PathLike
 from typing import Any, Literal
 
 from dpu_handler import _native
-from dpu_handler.southbound.connection import RequestTracer, request
+from dpu_handler.southbound.connection import RequestTracer, call
 
 Kind = Literal["virtio_blk", "virtio_net"]
 
@@ -66,15 +66,8 @@ class EmulationClient:
         """Close the connection."""
         self._connection.close()
 
-    async def _call(self, method: str, params: Mapping[str, Any] | None, timeout_s: float) -> Any:
-        return await request(
-            self._connection,
-            lambda request_id: self._connection.call(request_id, method, params, timeout_s),
-            system="emulation",
-            method=method,
-            timeout_s=timeout_s,
-            tracer=self._tracer,
-        )
+    def _call(self, method: str, params: Mapping[str, Any] | None, timeout_s: float) -> Awaitable[Any]:
+        return call(self._connection, method, params, system="emulation", timeout_s=timeout_s, tracer=self._tracer)
 
 
 def _function(entry: Mapping[str, Any]) -> Function:

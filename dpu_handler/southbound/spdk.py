@@ -5,13 +5,13 @@ trips. Calls that are awaited together (``asyncio.gather``) leave in one write a
 """
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from os import PathLike
 from typing import Any
 
 from dpu_handler import _native
-from dpu_handler.southbound.connection import RequestTracer, request
+from dpu_handler.southbound.connection import RequestTracer, call
 from dpu_handler.southbound.errors import DeadlineExceeded, Malformed, RpcRefused
 
 _TIMEOUT_S = 10.0
@@ -31,19 +31,12 @@ class SpdkClient:
         self._tracer = tracer
         self._timeout_s = timeout_s
 
-    async def call(
+    def call(
         self, method: str, params: Mapping[str, Any] | None = None, *, timeout_s: float | None = None
-    ) -> Any:
+    ) -> Awaitable[Any]:
         """The result of one request. Raises ``SouthboundError``; never repeats a request."""
         limit_s = self._timeout_s if timeout_s is None else timeout_s
-        return await request(
-            self._connection,
-            lambda request_id: self._connection.call(request_id, method, params, limit_s),
-            system="spdk",
-            method=method,
-            timeout_s=limit_s,
-            tracer=self._tracer,
-        )
+        return call(self._connection, method, params, system="spdk", timeout_s=limit_s, tracer=self._tracer)
 
     async def bdevs(self) -> list[dict[str, Any]]:
         """All bdevs (``bdev_get_bdevs``)."""

@@ -55,19 +55,24 @@ impl Channel {
         self.state().ids.next()
     }
 
-    /// A future for the reply. `flush` is called once at the end of this turn of the loop.
+    /// A future for the outcome, `reply` where there is one. What `flush` gives is called once, at the end of this turn
+    /// of the loop.
     pub(crate) fn call<'py>(
         &self,
+        py: Python<'py>,
         (id, method): (u64, &str),
         params: Option<&Bound<'py, PyAny>>,
         timeout_s: f64,
-        flush: &Bound<'py, PyAny>,
+        reply: Option<Bound<'py, PyAny>>,
+        flush: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = flush.py();
-        let event_loop = self.event_loop(py)?;
+        let event_loop = self.event_loop(py, reply.as_ref())?;
         let params = params.map(convert::to_json).transpose()?;
         let request = Request { id, method: method.to_owned(), params, deadline: deadline(timeout_s)? };
-        let future = event_loop.call_method0(intern!(py, "create_future"))?;
+        let future = match reply {
+            Some(reply) => reply,
+            None => event_loop.call_method0(intern!(py, "create_future"))?,
+        };
         let first = {
             let mut state = self.state();
             if state.connection.is_none() {
@@ -78,14 +83,22 @@ impl Channel {
         };
         self.mailbox.expect(id, future.clone().unbind());
         if first {
-            event_loop.call_method1(intern!(py, "call_soon"), (flush,))?;
+            event_loop.call_method1(intern!(py, "call_soon"), (flush()?,))?;
         }
         Ok(future)
     }
 
-    fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    /// The running event loop, which is that of a reply.
+    fn event_loop<'py>(
+        &self,
+        py: Python<'py>,
+        reply: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         static GET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let running = GET.import(py, "asyncio", "get_running_loop")?.call0()?;
+        let running = match reply {
+            Some(reply) => reply.call_method0(intern!(py, "get_loop"))?,
+            None => GET.import(py, "asyncio", "get_running_loop")?.call0()?,
+        };
         let event_loop = self.mailbox.event_loop(running)?;
         event_loop.ok_or_else(|| PyRuntimeError::new_err("this connection belongs to another event loop"))
     }

@@ -118,12 +118,9 @@ impl OvsdbConnection {
         params: &Bound<'py, PyAny>,
         timeout_s: f64,
     ) -> PyResult<Bound<'py, PyAny>> {
-        slf.get().channel.call(
-            (request_id, method),
-            Some(params),
-            timeout_s,
-            &slf.getattr(intern!(slf.py(), "flush"))?,
-        )
+        slf.get().channel.call(slf.py(), (request_id, method), Some(params), timeout_s, None, || {
+            slf.getattr(intern!(slf.py(), "flush"))
+        })
     }
 
     fn transact<'py>(
@@ -219,12 +216,10 @@ impl OvsdbConnection {
     ) -> PyResult<Bound<'py, PyAny>> {
         let params = pyo3::types::PyList::new(slf.py(), params)?;
         slf.get().shared.replies().insert(id, reply);
-        let future = slf.get().channel.call(
-            (id, method),
-            Some(params.as_any()),
-            timeout_s,
-            &slf.getattr(intern!(slf.py(), "flush"))?,
-        );
+        let future =
+            slf.get().channel.call(slf.py(), (id, method), Some(params.as_any()), timeout_s, None, || {
+                slf.getattr(intern!(slf.py(), "flush"))
+            });
         if future.is_err() {
             slf.get().shared.replies().remove(&id);
         }

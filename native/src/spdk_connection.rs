@@ -53,15 +53,18 @@ impl SpdkConnection {
         self.0.next_id()
     }
 
-    #[pyo3(signature = (request_id, method, params, timeout_s))]
+    #[pyo3(signature = (request_id, method, params, timeout_s, reply=None))]
     fn call<'py>(
         slf: &Bound<'py, Self>,
         request_id: u64,
         method: &str,
         params: Option<&Bound<'py, PyAny>>,
         timeout_s: f64,
+        reply: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        slf.get().0.call((request_id, method), params, timeout_s, &slf.getattr(intern!(slf.py(), "flush"))?)
+        slf.get().0.call(slf.py(), (request_id, method), params, timeout_s, reply, || {
+            slf.getattr(intern!(slf.py(), "flush"))
+        })
     }
 
     fn flush(&self) {

@@ -32,10 +32,13 @@ class Native:
         self._runner = asyncio.Runner()
 
     def answer(self, load: str) -> Any:
-        return self._runner.run(self._clients[load].call(METHODS[load]))
+        return self._runner.run(self._answer(load))
 
     def run(self, load: str, in_flight: int, seconds: float) -> int:
         return self._runner.run(self._ask(self._clients[load], METHODS[load], in_flight, seconds))
+
+    async def _answer(self, load: str) -> Any:
+        return await self._clients[load].call(METHODS[load])
 
     @staticmethod
     async def _ask(client: SpdkClient, method: str, in_flight: int, seconds: float) -> int:

@@ -50,12 +50,22 @@ async def test_a_client_that_is_closed_tells_those_who_wait(tmp_path: Path) -> N
 
     async with listening(tmp_path / "peer", keep_silent) as peer:
         client = SpdkClient(tmp_path / "peer")
-        call = asyncio.create_task(client.call("m"))
+        call = asyncio.ensure_future(client.call("m"))
         await peer.received(1)
         client.close()
         with pytest.raises(ConnectionLost) as lost:
             await call
     assert lost.value.executed == "unknown"
+
+
+async def test_calls_of_a_closed_client_fail_where_they_are_awaited(tmp_path: Path) -> None:
+    async with listening(tmp_path / "peer", answer):
+        client = SpdkClient(tmp_path / "peer")
+        await client.call("m")
+        client.close()
+        outcomes = await asyncio.gather(client.call("m"), client.call("m"), return_exceptions=True)
+    assert [str(outcome) for outcome in outcomes] == ["m: the client was closed; executed: no"] * 2
+    assert {type(outcome) for outcome in outcomes} == {ConnectionLost}
 
 
 def test_a_client_outlives_its_event_loop_and_belongs_to_no_other(tmp_path: Path) -> None:
@@ -64,8 +74,11 @@ def test_a_client_outlives_its_event_loop_and_belongs_to_no_other(tmp_path: Path
             done: bool = await client.call("m")
             return done
 
+    async def ask_nobody(client: SpdkClient) -> None:
+        await client.call("m")
+
     client = SpdkClient(tmp_path / "peer")
     assert asyncio.run(ask(client))
     with pytest.raises(RuntimeError, match="another event loop"):
-        asyncio.run(client.call("m"))
+        asyncio.run(ask_nobody(client))
     client.close()

@@ -160,15 +160,26 @@ async def test_a_late_reply_is_drained_and_disturbs_nobody(client: SpdkClient, p
 
 async def test_a_cancelled_call_keeps_its_connection(client: SpdkClient, path: Path) -> None:
     async with listening(path, keep_silent) as peer:
-        call = asyncio.create_task(client.call("m"))
+        call = asyncio.ensure_future(client.call("m"))
         await peer.received(1)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        second = asyncio.create_task(client.call("m"))
+        second = asyncio.ensure_future(client.call("m"))
         await peer.received(2)
         second.cancel()
     assert peer.connections == 1
+
+
+async def test_a_call_that_is_cancelled_before_it_leaves_is_never_sent(client: SpdkClient, path: Path) -> None:
+    async with listening(path, answer) as peer:
+        await client.call("first")
+        cancelled = asyncio.gather(client.call("cancelled"), client.call("too"))
+        cancelled.cancel()
+        await client.call("last")
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+    assert [request["method"] for request in peer.requests] == ["first", "last"]
 
 
 async def test_the_next_call_after_a_loss_connects_again(client: SpdkClient, path: Path) -> None:
