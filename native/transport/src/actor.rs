@@ -1,17 +1,21 @@
 //! The task that owns one connection: down until something is to be sent, up until the peer goes away.
 
 use std::future::pending;
-use std::io;
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream as Socket;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
-use jsonrpc::{Event, Outcome, Profile, Session};
+use jsonrpc::{Event, Outcome};
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
 use crate::backoff::Backoff;
+use crate::line::Line;
 use crate::{Command, Settlement, Sink};
 
 const READ_BYTES: usize = 64 * 1024;
@@ -32,7 +36,7 @@ impl From<jsonrpc::ProtocolError> for End {
 
 pub(crate) struct Actor<S> {
     path: PathBuf,
-    session: Session,
+    line: Arc<Line>,
     sink: S,
     commands: mpsc::UnboundedReceiver<Command>,
     events: Vec<Event>,
@@ -44,13 +48,13 @@ pub(crate) struct Actor<S> {
 impl<S: Sink> Actor<S> {
     pub(crate) fn new(
         path: PathBuf,
-        profile: Profile,
+        line: Arc<Line>,
         sink: S,
         commands: mpsc::UnboundedReceiver<Command>,
     ) -> Self {
         Self {
             path,
-            session: Session::new(profile),
+            line,
             sink,
             commands,
             events: Vec::new(),
@@ -63,7 +67,7 @@ impl<S: Sink> Actor<S> {
     pub(crate) async fn run(mut self) {
         loop {
             let end = match self.connect().await {
-                Ok(stream) => self.converse(&stream).await,
+                Ok(stream) => self.converse(stream).await,
                 Err(end) => end,
             };
             match end {
@@ -78,21 +82,37 @@ impl<S: Sink> Actor<S> {
 
     /// Waits until something is to be sent and the back-off is over, then makes one attempt.
     async fn connect(&mut self) -> Result<UnixStream, End> {
-        while !(self.session.has_waiting() && Instant::now() >= self.retry_at) {
-            let retry_at = self.session.has_waiting().then_some(self.retry_at);
+        loop {
+            let (waiting, due) = {
+                let session = &self.line.state().session;
+                (session.has_waiting(), session.next_deadline())
+            };
+            if waiting && Instant::now() >= self.retry_at {
+                break;
+            }
+            let retry_at = waiting.then_some(self.retry_at);
             tokio::select! {
                 command = self.commands.recv() => self.take(command)?,
                 () = until(retry_at) => {}
-                () = until(self.session.next_deadline()) => self.expire()?,
+                () = until(due) => self.expire()?,
             }
         }
         let attempt = UnixStream::connect(&self.path).await;
         attempt.map_err(|error| End::Failed(format!("cannot connect to {}: {error}", self.path.display())))
     }
 
-    async fn converse(&mut self, stream: &UnixStream) -> End {
+    async fn converse(&mut self, stream: UnixStream) -> End {
+        let watched = stream.into_std().map(Arc::new).and_then(|socket| {
+            self.line.state().socket = Some(Arc::clone(&socket));
+            // Not for writing too: the task would wake whenever the peer has read.
+            watch(socket, Interest::READABLE)
+        });
+        let socket = match watched {
+            Ok(socket) => socket,
+            Err(error) => return self.failed("wait for", &error),
+        };
         loop {
-            if let Err(end) = self.step(stream).await {
+            if let Err(end) = self.step(&socket).await {
                 return end;
             }
             if let Err(end) = self.report() {
@@ -102,45 +122,38 @@ impl<S: Sink> Actor<S> {
     }
 
     /// Writes what can be written, then waits for one thing to happen.
-    async fn step(&mut self, stream: &UnixStream) -> Result<(), End> {
-        let interest =
-            if self.write(stream)? { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+    async fn step(&mut self, socket: &AsyncFd<Arc<Socket>>) -> Result<(), End> {
+        let (written, alarm) = {
+            let mut state = self.line.state();
+            (state.write(), state.set_alarm())
+        };
+        let all_written = written.map_err(|error| self.failed("write to", &error))?;
         tokio::select! {
             command = self.commands.recv() => self.take(command),
-            ready = stream.ready(interest) => {
-                let ready = ready.map_err(|error| self.failed("wait for", &error))?;
-                if ready.is_readable() { self.read(stream) } else { Ok(()) }
-            }
-            () = until(self.session.next_deadline()) => self.expire(),
-        }
-    }
-
-    /// True when nothing is left to write.
-    fn write(&mut self, stream: &UnixStream) -> Result<bool, End> {
-        loop {
-            let bytes = self.session.transmit();
-            if bytes.is_empty() {
-                return Ok(true);
-            }
-            match stream.try_write(bytes) {
-                Ok(count) => self.session.transmitted(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(self.failed("write to", &error)),
-            }
-        }
-    }
-
-    /// Reads all there is, so that an unread reply never costs the peer memory.
-    fn read(&mut self, stream: &UnixStream) -> Result<(), End> {
-        loop {
-            match stream.try_read(&mut self.buffer) {
-                Ok(0) => {
-                    return Err(End::Failed(format!("{} closed the connection", self.path.display())));
+            ready = socket.readable() => {
+                let mut ready = ready.map_err(|error| self.failed("wait for", &error))?;
+                let count = ready.get_inner().as_ref().read(&mut self.buffer);
+                if is_drained(&count) {
+                    ready.clear_ready();
                 }
-                Ok(count) => self.session.receive(&self.buffer[..count], &mut self.events)?,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(self.failed("read from", &error)),
+                self.receive(count)
             }
+            ready = writable(socket.get_ref()), if !all_written => {
+                ready.map_err(|error| self.failed("wait for", &error))
+            }
+            () = until(alarm) => self.expire(),
+        }
+    }
+
+    /// Takes in what was read.
+    fn receive(&mut self, count: io::Result<usize>) -> Result<(), End> {
+        match count {
+            Ok(0) => Err(End::Failed(format!("{} closed the connection", self.path.display()))),
+            Ok(count) => Ok(self.line.state().session.receive(&self.buffer[..count], &mut self.events)?),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                Ok(())
+            }
+            Err(error) => Err(self.failed("read from", &error)),
         }
     }
 
@@ -151,25 +164,34 @@ impl<S: Sink> Actor<S> {
     /// Takes in this command and all that came with it, so that they leave together.
     fn take(&mut self, command: Option<Command>) -> Result<(), End> {
         let mut next = Some(command.ok_or(End::Dropped)?);
+        let mut state = self.line.state();
+        let mut taken = 0;
         while let Some(command) = next {
             match command {
                 Command::Submit(requests) => requests.into_iter().for_each(|request| {
                     let params = request.params.as_ref();
-                    let accepted = self.session.submit(request.id, &request.method, params, request.deadline);
+                    let accepted =
+                        state.session.submit(request.id, &request.method, params, request.deadline);
                     if let Err(error) = accepted {
                         self.sink.settled(request.id, Settlement::Rejected(error));
                     }
                 }),
-                Command::Forget(id) => self.session.forget(id),
+                Command::Forget(id) => state.session.forget(id),
             }
+            taken += 1;
             next = self.commands.try_recv().ok();
         }
+        self.line.taken(taken);
         self.sink.flush();
-        Ok(self.session.check_window()?)
+        Ok(state.session.check_window()?)
     }
 
     fn expire(&mut self) -> Result<(), End> {
-        let outcome = self.session.expire(Instant::now(), &mut self.events);
+        let outcome = {
+            let mut state = self.line.state();
+            state.clear_alarm();
+            state.session.expire(Instant::now(), &mut self.events)
+        };
         self.report()?;
         Ok(outcome?)
     }
@@ -179,7 +201,7 @@ impl<S: Sink> Actor<S> {
         // Whatever sense the last notifications made, the connection they came by is gone.
         let _ = self.report();
         self.sink.disconnected(cause);
-        self.session.disconnected(&mut self.events);
+        self.line.disconnected(&mut self.events);
         for event in self.events.drain(..) {
             if let Event::Settled { id, outcome } = event {
                 self.sink.settled(id, settlement(outcome, cause));
@@ -213,6 +235,13 @@ impl<S: Sink> Actor<S> {
     }
 }
 
+impl<S> Drop for Actor<S> {
+    /// Whoever still holds the line finds that nobody reads from it.
+    fn drop(&mut self) {
+        self.line.disconnected(&mut self.events);
+    }
+}
+
 fn settlement(outcome: Outcome, cause: &str) -> Settlement {
     match outcome {
         Outcome::Result(result) => Settlement::Result(result),
@@ -220,6 +249,26 @@ fn settlement(outcome: Outcome, cause: &str) -> Settlement {
         Outcome::TimedOut(executed) => Settlement::TimedOut(executed),
         Outcome::Lost(executed) => Settlement::Lost { executed, cause: cause.to_owned() },
     }
+}
+
+/// Less than there was room for is all there is: no need to hear so from the next read.
+fn is_drained(count: &io::Result<usize>) -> bool {
+    match count {
+        Ok(count) => *count < READ_BYTES,
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    }
+}
+
+#[allow(
+    deprecated,
+    reason = "its successor is unsafe, lest a descriptor be closed too early: a socket owns its own"
+)]
+fn watch(socket: Arc<Socket>, interest: Interest) -> io::Result<AsyncFd<Arc<Socket>>> {
+    AsyncFd::with_interest(socket, interest)
+}
+
+async fn writable(socket: &Socket) -> io::Result<()> {
+    watch(Arc::new(socket.try_clone()?), Interest::WRITABLE)?.writable().await.map(drop)
 }
 
 async fn until(instant: Option<Instant>) {

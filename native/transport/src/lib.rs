@@ -1,7 +1,7 @@
 //! Carries a JSON-RPC [`jsonrpc::Session`] over one persistent Unix socket.
 //!
-//! One task owns the socket, connects when there is something to send, writes everything that is ready in
-//! one piece, and always drains what the peer sends. Callers hand over requests through [`Connection`] and
+//! One task owns the socket, connects when there is something to send, writes what callers could not write themselves,
+//! and always drains what the peer sends. What is ready together leaves in one piece. Callers hand over requests through [`Connection`] and
 //! hear of their fate through a [`Sink`]; neither side ever blocks the other. Nothing is sent again on its
 //! own: whoever planned a request has to look again after a lost connection.
 
@@ -9,9 +9,11 @@
 
 mod actor;
 mod backoff;
+mod line;
 mod sink;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use jsonrpc::Profile;
@@ -19,6 +21,7 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use line::Line;
 pub use sink::{Settlement, Sink};
 
 /// One request, ready to be sent.
@@ -44,26 +47,33 @@ enum Command {
 #[derive(Debug)]
 pub struct Connection {
     commands: mpsc::UnboundedSender<Command>,
+    line: Arc<Line>,
 }
 
 impl Connection {
     /// Starts the task that owns the connection to the socket at `path`. It connects with the first request.
     pub fn spawn(runtime: &Handle, path: PathBuf, profile: Profile, sink: impl Sink) -> Self {
         let (commands, inbox) = mpsc::unbounded_channel();
-        runtime.spawn(actor::Actor::new(path, profile, sink, inbox).run());
-        Self { commands }
+        let line = Line::new(profile);
+        runtime.spawn(actor::Actor::new(path, Arc::clone(&line), sink, inbox).run());
+        Self { commands, line }
     }
 
     /// Sends requests that are ready together; they leave in one piece. The sink hears of each exactly once,
     /// unless it is forgotten first. False when the runtime is gone: then nothing is sent, nothing is heard.
     #[must_use]
     pub fn submit(&self, requests: Vec<Request>) -> bool {
-        self.commands.send(Command::Submit(requests)).is_ok()
+        self.line.send(requests).is_none_or(|left| self.tell(Command::Submit(left)))
     }
 
     /// The caller waits no longer: the sink will not hear of this request unless it is on its way already.
     pub fn forget(&self, id: u64) {
         // A task that is gone has forgotten everything.
-        let _ = self.commands.send(Command::Forget(id));
+        let _ = self.tell(Command::Forget(id));
+    }
+
+    fn tell(&self, command: Command) -> bool {
+        self.line.queue();
+        self.commands.send(command).is_ok()
     }
 }

@@ -212,3 +212,67 @@ async fn dropping_the_connection_closes_the_socket_and_settles_what_is_under_way
     assert!(matches!(settlement, Settlement::Lost { executed: Executed::Unknown, .. }));
     assert_eq!(peer.read(&mut [0; 8]).await.unwrap(), 0);
 }
+
+/// A connection over which request 1 was answered, and the peer's end of it.
+async fn idle() -> (Bench, UnixStream) {
+    let mut bench = Bench::new();
+    let listener = bench.listen();
+    bench.submit(&[1], LONG);
+    let (mut peer, _) = listener.accept().await.unwrap();
+    read(&mut peer).await;
+    reply(&mut peer, 1).await;
+    bench.settled().await;
+    // The task has nothing left to do but to wait.
+    tokio::task::yield_now().await;
+    (bench, peer)
+}
+
+#[tokio::test]
+async fn a_request_over_an_idle_connection_needs_no_turn_of_the_task() {
+    let (mut bench, peer) = idle().await;
+    let mut peer = peer.into_std().unwrap();
+    bench.submit(&[2], LONG);
+    // The peer does not block, and nothing is awaited: the task, on this thread, has no turn.
+    let mut buffer = [0; 256];
+    let count = std::io::Read::read(&mut peer, &mut buffer).unwrap();
+    assert!(String::from_utf8_lossy(&buffer[..count]).contains("\"id\":2"));
+    let mut peer = UnixStream::from_std(peer).unwrap();
+    reply(&mut peer, 2).await;
+    assert_eq!(bench.settled().await, (2, Settlement::Result(json!(2).into())));
+}
+
+#[tokio::test]
+async fn a_deadline_earlier_than_any_before_is_kept() {
+    let (mut bench, _peer) = idle().await;
+    bench.submit(&[2], LONG);
+    bench.submit(&[3], Duration::from_millis(50));
+    assert_eq!(bench.settled().await, (3, Settlement::TimedOut(Executed::Unknown)));
+}
+
+#[tokio::test]
+async fn what_the_peer_has_no_room_for_leaves_as_it_reads() {
+    let (bench, mut peer) = idle().await;
+    let params = Some(json!({"data": "x".repeat(PROFILE.max_request_bytes / 2)}));
+    let deadline = Instant::now() + LONG;
+    let request = |id| Request { id, method: "m".into(), params: params.clone(), deadline };
+    let ids = 2..=9;
+    assert!(bench.connection.submit(ids.clone().map(request).collect()));
+    let mut received = Vec::new();
+    let last = format!("\"id\":{}", ids.end());
+    while !String::from_utf8_lossy(&received).contains(&last) {
+        let mut buffer = vec![0; 1 << 16];
+        let count = peer.read(&mut buffer).await.unwrap();
+        assert_ne!(count, 0, "the connection ended");
+        received.extend_from_slice(&buffer[..count]);
+    }
+}
+
+#[tokio::test]
+async fn a_request_to_a_peer_that_has_gone_is_settled() {
+    let (mut bench, peer) = idle().await;
+    drop(peer);
+    bench.submit(&[2], LONG);
+    let (id, settlement) = bench.settled().await;
+    assert_eq!(id, 2);
+    assert!(matches!(settlement, Settlement::Lost { executed: Executed::No, .. }));
+}
