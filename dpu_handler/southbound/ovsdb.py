@@ -39,7 +39,8 @@ class OvsdbClient:
         self._connection = _native.OvsdbConnection(socket_path, self._heard)
         self._tables = {table: list(columns) for table, columns in tables.items()}
         self._tables.setdefault("Open_vSwitch", [])
-        self._tables["Open_vSwitch"] = sorted({*self._tables["Open_vSwitch"], "next_cfg", "cur_cfg"})
+        # Not next_cfg: each of our own transactions would come back as news of it.
+        self._tables["Open_vSwitch"] = sorted({*self._tables["Open_vSwitch"], "cur_cfg"})
         self._changed = changed
         self._tracer = tracer
         self._timeout_s = timeout_s
