@@ -23,7 +23,7 @@ from sandbox.chassis.errors import (
     SlotEmpty,
     SlotOccupied,
 )
-from sandbox.chassis.functions import DiskFunction, Function, NicFunction, record_of
+from sandbox.chassis.functions import DiskFunction, Function, NicFunction, check_fits, record_of
 from sandbox.chassis.guest import Guest
 from sandbox.chassis.methods import BOOT_DEVICES
 from sandbox.chassis.process import QemuProcess, QemuSlot
@@ -96,7 +96,7 @@ class Chassis:
 
     async def plug(self, function: Function) -> None:
         """Put a function into its slot; the same one again changes nothing."""
-        self._check_possible(function)
+        check_fits(function, slots=self._hardware.slots, representors=self._representors)
         async with self._change:
             present = self._state.slots.get(function.slot)
             if present is None:
@@ -191,13 +191,6 @@ class Chassis:
         await self._guest.press_power_button()
 
     # ---- how it is done
-
-    def _check_possible(self, function: Function) -> None:
-        if not 1 <= function.slot <= self._hardware.slots:
-            raise SlotEmpty(f"there is no slot {function.slot}: this server has slots 1 to {self._hardware.slots}")
-        if isinstance(function, NicFunction) and function.representor not in self._representors:
-            known = ", ".join(sorted(self._representors))
-            raise SlotEmpty(f"there is no representor {function.representor}: this server's are {known}")
 
     async def _plug_new(self, function: Function) -> None:
         for slot in self._state.slots.values():

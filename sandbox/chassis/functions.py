@@ -4,11 +4,11 @@ Pure: values in, values out. A function is its slot, kind and backing; two reque
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.chassis.errors import InvalidRequest
+from sandbox.chassis.errors import InvalidRequest, SlotEmpty
 
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 _MULTICAST_BIT = 0x01
@@ -67,6 +67,15 @@ def parse_function(params: Mapping[str, Any]) -> Function:
             return _parse_nic(params)
         case kind:
             raise InvalidRequest(f"emulation_plug: kind must be virtio_blk or virtio_net, not {kind!r}")
+
+
+def check_fits(function: Function, *, slots: int, representors: Collection[str]) -> None:
+    """SlotEmpty where the server has no such slot, or its DPU no such representor."""
+    if not 1 <= function.slot <= slots:
+        raise SlotEmpty(f"there is no slot {function.slot}: this server has slots 1 to {slots}")
+    if isinstance(function, NicFunction) and function.representor not in representors:
+        known = ", ".join(sorted(representors))
+        raise SlotEmpty(f"there is no representor {function.representor}: this server's are {known}")
 
 
 def parse_slot(params: Mapping[str, Any]) -> int:

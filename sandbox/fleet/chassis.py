@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.chassis.errors import BackendRefused, FunctionBusy, InvalidRequest, PoweredOff, SlotEmpty, SlotOccupied
-from sandbox.chassis.functions import DiskFunction, Function, NicFunction, record_of
+from sandbox.chassis.functions import DiskFunction, Function, NicFunction, check_fits, record_of
 from sandbox.chassis.methods import BOOT_DEVICES
 from sandbox.chassis.state import Power, Slot, State
 from sandbox.fleet.disks import Disks
@@ -38,7 +38,7 @@ class LightChassis:
 
     async def plug(self, function: Function) -> None:
         """Put a function into its slot; the same one again changes nothing."""
-        self._check_possible(function)
+        check_fits(function, slots=self._slots, representors=self._representors)
         present = self._state.slots.get(function.slot)
         if present is not None:
             if present.function != function:
@@ -162,13 +162,6 @@ class LightChassis:
         if slot is None:
             raise SlotEmpty(f"slot {number} holds no function")
         return slot
-
-    def _check_possible(self, function: Function) -> None:
-        if not 1 <= function.slot <= self._slots:
-            raise SlotEmpty(f"there is no slot {function.slot}: this server has slots 1 to {self._slots}")
-        if isinstance(function, NicFunction) and function.representor not in self._representors:
-            known = ", ".join(sorted(self._representors))
-            raise SlotEmpty(f"there is no representor {function.representor}: this server's are {known}")
 
     def _check_power(self, attempt: str) -> None:
         if self.power is Power.OFF:
