@@ -1,6 +1,6 @@
 """PowerStates: one server's power, through its BMC."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from provider.api.conditions import READY, Condition, find, is_true
@@ -105,8 +105,7 @@ class PowerStateKind(ObjectKind[PowerState]):
 
     def _disks_say_otherwise(self, obj: PowerState) -> bool:
         """Whether the server has closed a disk though it is on, or opened one though it is off."""
-        machine = {LABEL_MACHINE_UID: obj.metadata.controller_uid or ""}
-        devices = self._cache.list(EMULATEDDISK, None, machine)
+        devices = self._disks_of(obj.metadata.controller_uid or "")
         sessions = [device.get("status", {}).get("sessions") for device in devices]
         match obj.status.at_provider.state:
             case "On":
@@ -117,16 +116,19 @@ class PowerStateKind(ObjectKind[PowerState]):
                 return False
 
     def _boot_disk_is_shown(self, hold: Hold) -> bool:
-        devices = self._cache.list(EMULATEDDISK, None, {LABEL_MACHINE_UID: hold.machine.uid})
-        specs = [EmulatedDisk.parse(device).spec for device in devices]
+        specs = [EmulatedDisk.parse(device).spec for device in self._disks_of(hold.machine.uid)]
         return any(spec.boot_index and spec.claim_uid == hold.claim.metadata.uid for spec in specs)
 
     def _vouched_for(self, hold: Hold) -> bool:
         """Whether an agent that lives sees the server use its boot disk: it tells of the power sooner than a poll."""
         if self._agents.lost(hold.dpu_name) is not None:
             return False
-        devices = self._cache.list(EMULATEDDISK, None, {LABEL_MACHINE_UID: hold.machine.uid})
-        return any(device["spec"].get("bootIndex") and device.get("status", {}).get("sessions") for device in devices)
+        disks = [EmulatedDisk.parse(device) for device in self._disks_of(hold.machine.uid)]
+        return any(disk.spec.boot_index and disk.status.sessions for disk in disks)
+
+    def _disks_of(self, machine_uid: str) -> Sequence[Json]:
+        """The machine's disks as DPUs show them, whatever DPU that is."""
+        return self._cache.list(EMULATEDDISK, None, {LABEL_MACHINE_UID: machine_uid})
 
     def _pending(self, obj: PowerState, hold: Hold) -> Iterable[str]:
         """Devices that are not ready, or not even there: the claim and the machine say how many there will be."""
