@@ -18,6 +18,7 @@ from provider.composition import pipeline
 from provider.composition.controller import CompositionController
 from provider.composition.functions import FunctionEndpoint, FunctionRunner
 from provider.composition.ownership import refuse_foreign_kind
+from provider.controllers.assembly import Assembly
 from provider.csi.driver import Driver
 from provider.runtime.cache import Cache
 from provider.runtime.client import KubeClient
@@ -133,9 +134,9 @@ async def serve(args: argparse.Namespace) -> None:
 
 async def _control(args: argparse.Namespace, runtime: Runtime, ready: asyncio.Event, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as resources:
-        assembled = await _controllers(args, runtime, resources)
-        settings = ShellSettings(field_selectors=controllers.FIELD_SELECTORS)
-        await run(assembled, runtime, namespaces=None, ready=ready, stop=stop, settings=settings)
+        assembly = await _assemble(args, runtime, resources)
+        settings = ShellSettings(polls=assembly.polls)
+        await run(assembly.controllers, runtime, namespaces=None, ready=ready, stop=stop, settings=settings)
 
 
 async def _lead(lease: LeaderLease, stop: asyncio.Event, resources: AsyncExitStack) -> Leadership | None:
@@ -152,16 +153,14 @@ async def _lead(lease: LeaderLease, stop: asyncio.Event, resources: AsyncExitSta
     return lease
 
 
-async def _controllers(args: argparse.Namespace, runtime: Runtime, resources: AsyncExitStack) -> list[Controller]:
+async def _assemble(args: argparse.Namespace, runtime: Runtime, resources: AsyncExitStack) -> Assembly:
     bmcs = BMCSessions()
     resources.push_async_callback(bmcs.close)
     drivers = {name: _driver(name, endpoint, args.csi_tls_dir, runtime) for name, endpoint in args.csi}
     for driver in drivers.values():
         resources.push_async_callback(driver.close)
-    assembled = [
-        *controllers.build(runtime, bmc=bmcs, drivers=list(drivers), installation_namespace=args.namespace),
-        *csi.build(runtime, drivers),
-    ]
+    managed = controllers.build(runtime, bmc=bmcs, drivers=list(drivers), installation_namespace=args.namespace)
+    every: list[Controller] = [*managed.controllers, *csi.build(runtime, drivers)]
     if args.engine == "embedded":
         await refuse_foreign_kind(runtime.client)
         endpoints = {
@@ -170,8 +169,8 @@ async def _controllers(args: argparse.Namespace, runtime: Runtime, resources: As
         }
         functions = FunctionRunner(endpoints)
         resources.push_async_callback(functions.close)
-        assembled.append(CompositionController(runtime, pipeline.packaged(), functions))
-    return assembled
+        every.append(CompositionController(runtime, pipeline.packaged(), functions))
+    return Assembly(every, managed.polls)
 
 
 def _driver(name: str, endpoint: str, tls_dir: Path | None, runtime: Runtime) -> Driver:

@@ -8,6 +8,6 @@ and never write to a BareMetalMachine. Neighbours: ``provider.runtime`` runs the
 and VolumeAttachments that they make, the DPU's agent behind EmulatedDisks and EmulatedNICs.
 """
 
-from provider.controllers.assembly import FIELD_SELECTORS, build
+from provider.controllers.assembly import build
 
-__all__ = ["FIELD_SELECTORS", "build"]
+__all__ = ["build"]

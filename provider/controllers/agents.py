@@ -5,32 +5,42 @@ Unknown. Their own controllers say so (two writers of one condition would fight)
 when an agent falls silent and when it is back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from provider.api.names import AGENT_LEASE, ANNOTATION_NODE_ID, DPU_NAMESPACE_PREFIX, dpu_namespace
 from provider.api.registry import CSINODE, EMULATEDDISK, EMULATEDNIC, LEASE, NODE, SERVER, VIRTUALDISK, VIRTUALNIC
 from provider.controllers.indexes import DISKS_BY_DPU, NICS_BY_DPU, SERVERS_BY_DPU
 from provider.controllers.routes import nobody
+from provider.runtime.cache import Cache
+from provider.runtime.clock import boot_time_s
 from provider.runtime.context import Runtime
-from provider.runtime.controller import Json, Key, Outcome, RequeueAfter, Settled, Watch
-from provider.runtime.lease import LeaseFreshness
+from provider.runtime.controller import Json, Key, Outcome, Settled, Watch
+from provider.runtime.polling import Poll
 
 _DEVICES = (VIRTUALDISK, VIRTUALNIC)
 _EMULATED = (EMULATEDDISK, EMULATEDNIC)
-_CHECK_AGAIN_S = 0.2
+LOOK_EVERY_S = 5.0
+"""How often the Leases are looked at: once in the time in which an agent renews its own."""
+
 _LOOK = "look at its process and its network"
 
 
 class Agents:
-    """Whether the agent of a DPU is away. Shared by the controllers that depend on agents."""
+    """Whether the agent of a DPU is away. Shared by the controllers that depend on agents.
 
-    def __init__(self, runtime: Runtime, freshness: LeaseFreshness | None = None) -> None:
-        self._cache = runtime.cache
-        self._freshness = freshness or LeaseFreshness()
+    A Lease is judged by how long it has been *seen* unrenewed, by our own clock: wall clocks of two machines are never
+    compared, and what passed while the API server did not answer counts as one look, for an agent could not renew
+    then either.
+    """
 
-    def remaining_s(self, lease: Json) -> float:
-        """Seconds for which the agent may still be believed."""
-        return self._freshness.remaining_s(lease)
+    def __init__(self, cache: Cache, clock: Callable[[], float] = boot_time_s) -> None:
+        self._cache = cache
+        self._clock = clock
+        self._looked_at = float("-inf")
+        self._unrenewed: dict[str, _Unrenewed] = {}
+        fields = f"metadata.name={AGENT_LEASE}"  # other Leases concern nobody here
+        self.poll = Poll(LEASE, LOOK_EVERY_S, same=_means_the_same, listed=self.look, fields=fields)
 
     def lost(self, dpu_name: str) -> str | None:
         """Why nobody knows how the DPU's devices are; None while its agent is alive, or was never there."""
@@ -38,10 +48,24 @@ class Agents:
         lease = self._cache.get(LEASE, Key(namespace, AGENT_LEASE))
         if lease is None:
             return self._without_lease(dpu_name, namespace)
-        if self.remaining_s(lease) > 0:
+        seen = self._unrenewed.get(lease["metadata"]["uid"])
+        if seen is None or not seen.too_long(lease):
             return None
         renewed = lease.get("spec", {}).get("renewTime", "an unknown time")
         return f"the agent of DPU {dpu_name} has not been heard of since {renewed}: {_LOOK}"
+
+    def look(self) -> None:
+        """Take note of every Lease as just listed; who fell silent or is back is announced."""
+        now = self._clock()
+        passed_s = min(now - self._looked_at, LOOK_EVERY_S)
+        self._looked_at = now
+        before, self._unrenewed = self._unrenewed, {}
+        for lease in self._cache.list(LEASE):
+            uid = lease["metadata"]["uid"]
+            was = before.get(uid)
+            seen = self._unrenewed[uid] = _Unrenewed.of(lease, was, passed_s)
+            if was is not None and was.too_long(lease) != seen.too_long(lease):
+                self._cache.touch(LEASE, Key.of(lease))
 
     def _without_lease(self, dpu_name: str, namespace: str) -> str | None:
         """Who has reported on a device was there, and is not known to be there still."""
@@ -49,6 +73,35 @@ class Agents:
         if not any(device.get("status") for device in devices):
             return None
         return f"the agent of DPU {dpu_name} has no Lease {namespace}/{AGENT_LEASE} any more: {_LOOK}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Unrenewed:
+    """For how many seconds a renewal has been the last one."""
+
+    renewal: str
+    seconds: float
+
+    @classmethod
+    def of(cls, lease: Json, before: "_Unrenewed | None", passed_s: float) -> "_Unrenewed":
+        renewal = _renewal(lease)
+        renewed = before is None or before.renewal != renewal
+        return cls(renewal, 0.0 if before is None or renewed else before.seconds + passed_s)
+
+    def too_long(self, lease: Json) -> bool:
+        return self.seconds >= float(lease.get("spec", {}).get("leaseDurationSeconds", 0))
+
+
+def _renewal(lease: Json) -> str:
+    spec = lease.get("spec", {})
+    return f"{spec.get('holderIdentity')} {spec.get('renewTime')}"
+
+
+def _means_the_same(known: Json, lease: Json) -> bool:
+    """Whether nothing but the renewal has changed."""
+    before, after = known["metadata"], lease["metadata"]
+    told = ("uid", "annotations", "deletionTimestamp")
+    return all(before.get(name) == after.get(name) for name in told)
 
 
 class AgentLiveness:
@@ -71,7 +124,7 @@ class AgentLiveness:
         ]
 
     async def reconcile(self, key: Key) -> Outcome:
-        """Notice that one agent is lost or back, and look again when its Lease would run out."""
+        """Notice that one agent is lost or back."""
         if key.name != AGENT_LEASE or not (key.namespace or "").startswith(DPU_NAMESPACE_PREFIX):
             return Settled()
         lease = self._runtime.cache.get(LEASE, key)
@@ -83,8 +136,7 @@ class AgentLiveness:
         if self._known.get(dpu_name) != known:
             self._known[dpu_name] = known
             self._look_at_devices(dpu_name)
-        remaining_s = self._agents.remaining_s(lease) if lease else 0.0
-        return RequeueAfter(remaining_s + _CHECK_AGAIN_S) if remaining_s > 0 else Settled()
+        return Settled()
 
     def _look_at_devices(self, dpu_name: str) -> None:
         for index in (DISKS_BY_DPU, NICS_BY_DPU):

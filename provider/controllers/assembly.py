@@ -1,9 +1,9 @@
 """Puts the controllers together: one of each, over what they share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from provider.api.names import AGENT_LEASE, INSTALLATION_NAMESPACE
-from provider.api.registry import LEASE, ResourceType
+from provider.api.names import INSTALLATION_NAMESPACE
 from provider.controllers.agents import AgentLiveness, Agents
 from provider.controllers.inventory import Inventory
 from provider.controllers.managed import ManagedController
@@ -16,9 +16,15 @@ from provider.controllers.virtualnic import VirtualNICKind
 from provider.controllers.volume import VolumeKind
 from provider.runtime.context import Runtime
 from provider.runtime.controller import Controller
+from provider.runtime.polling import Poll
 
-FIELD_SELECTORS: Mapping[ResourceType, str] = {LEASE: f"metadata.name={AGENT_LEASE}"}
-"""What the shell should narrow its watches to: other Leases are renewed all the time and concern nobody here."""
+
+@dataclass(frozen=True)
+class Assembly:
+    """What the shell runs: controllers, and the kinds that are polled for them."""
+
+    controllers: Sequence[Controller]
+    polls: Sequence[Poll]
 
 
 def build(
@@ -27,13 +33,13 @@ def build(
     bmc: BMCFactory,
     drivers: Sequence[str] = (),
     installation_namespace: str = INSTALLATION_NAMESPACE,
-) -> Sequence[Controller]:
+) -> Assembly:
     """All controllers of this package. ``drivers``: names of the CSI drivers that DPUs are registered with."""
     inventory = Inventory(runtime.cache)
     surroundings = Surroundings(runtime.cache, inventory)
-    agents = Agents(runtime)
+    agents = Agents(runtime.cache)
     readings = PowerReadings(runtime.client, bmc, installation_namespace)
-    return [
+    every: Sequence[Controller] = [
         ManagedController(runtime, ServerClaimKind(runtime, inventory, surroundings, readings)),
         ManagedController(runtime, VolumeKind(runtime, surroundings)),
         ManagedController(runtime, VirtualDiskKind(runtime, surroundings, agents)),
@@ -41,3 +47,4 @@ def build(
         ManagedController(runtime, PowerStateKind(runtime, surroundings, agents, readings)),
         AgentLiveness(runtime, agents, drivers),
     ]
+    return Assembly(every, [agents.poll])

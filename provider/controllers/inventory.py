@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from provider.api.registry import SERVER
 from provider.api.server import Server
 from provider.api.serverclaim import ServerClaim
-from provider.controllers.indexes import SERVERS_BY_CLAIM
+from provider.controllers.indexes import FREE, SERVERS_BY_CLAIM
 from provider.runtime.cache import Cache
 from provider.runtime.controller import Json, Key
 
@@ -23,6 +23,10 @@ class Inventory:
         if len(self._parsed) > 2 * len(servers) + 16:
             self._parsed = {server.metadata.uid: server for server in servers}
         return servers
+
+    def free(self) -> Sequence[Server]:
+        """Those that no claim holds."""
+        return [self._parse(raw) for raw in self._cache.by(SERVERS_BY_CLAIM, FREE)]
 
     def concerning(self, claim: ServerClaim | None) -> Sequence[Server]:
         """Servers that say they are held by the claim, and the one that the claim names."""

@@ -1,6 +1,6 @@
 """ServerClaims: the scheduler's eyes and hands."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -27,7 +27,7 @@ from provider.controllers.surroundings import Surroundings
 from provider.execution.errors import PowerActionFailed
 from provider.planning.action import Action, SwitchPower
 from provider.planning.powerstate import ASK_AGAIN_S, Fault
-from provider.planning.serverclaim import ServerClaimPlan, World, plan
+from provider.planning.serverclaim import ServerClaimPlan, World, misfit, plan
 from provider.planning.tenancy import holds
 from provider.runtime.context import Runtime
 from provider.runtime.controller import Json, Key, Watch
@@ -62,9 +62,7 @@ class ServerClaimKind(ObjectKind[ServerClaim]):
         """The claim, the servers, and who still stands on the claim."""
         if obj.metadata.deleting:
             return await self._leaving(obj)
-        bound = self._inventory.concerning(obj)
-        servers = bound if any(holds(server, obj) for server in bound) else self._inventory.all()
-        return World(obj, tuple(servers))
+        return World(obj, tuple(self._candidates(obj)))
 
     def plan(self, world: World) -> ServerClaimPlan:
         """What to do about it."""
@@ -86,9 +84,19 @@ class ServerClaimKind(ObjectKind[ServerClaim]):
         """Let go of what was kept for an object that is gone."""
         self._cut_at.pop(key, None)
 
+    def _candidates(self, obj: ServerClaim) -> Sequence[Server]:
+        """No more servers than the decision needs; of a claim that finds none, all, for the reasons to be told."""
+        bound = self._inventory.concerning(obj)
+        if any(holds(server, obj) for server in bound):
+            return bound
+        if obj.status.at_provider.server_uid is not None:
+            return self._inventory.all()
+        free = self._inventory.free()
+        return free if any(misfit(server, obj) is None for server in free) else self._inventory.all()
+
     async def _leaving(self, obj: ServerClaim) -> World:
         """The power is read when nothing but the server is left: once, if it is off."""
-        world = World(obj, tuple(self._inventory.all()), tuple(self._dependents(obj.metadata)))
+        world = World(obj, tuple(self._inventory.concerning(obj)), tuple(self._dependents(obj.metadata)))
         server = self._held(obj)
         if server is None or world.dependents:
             return world

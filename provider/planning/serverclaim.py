@@ -39,7 +39,7 @@ ServerClaimPlan = Plan[ServerClaimObservation]
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A claim, every server, and what still stands between the claim and its end (each named as a user would).
+    """A claim, the servers to decide on, and what still stands between the claim and its end (named as users would).
 
     ``reading`` and ``fault``: of the server that is to be let go of, made for that; ``cutting``: its BMC was asked a
     moment ago to cut the power.

@@ -17,6 +17,7 @@ from provider.api.registry import ResourceType
 from provider.runtime.controller import Json, Key
 
 Listener = Callable[[ResourceType, Json], None]
+Same = Callable[[Json, Json], bool]
 Objects = list[Json]
 _GRAVES = 8192
 
@@ -34,6 +35,7 @@ class Cache:
 
     def __init__(self) -> None:
         self._objects: dict[ResourceType, dict[Key, Json]] = {}
+        self._same: dict[ResourceType, Same] = {}
         self._indexes: dict[ResourceType, dict[Index, defaultdict[str, set[Key]]]] = {}
         self._by_owner: dict[ResourceType, Index] = {}
         self._by_namespace: dict[ResourceType, Index] = {}
@@ -41,8 +43,10 @@ class Cache:
         self._graves: OrderedDict[str, None] = OrderedDict()
         self._listeners: list[Listener] = []
 
-    def track(self, rt: ResourceType) -> None:
-        """Keep objects of this kind from now on."""
+    def track(self, rt: ResourceType, same: Same | None = None) -> None:
+        """Keep objects of this kind from now on. A version that is the ``same`` as the known one is not announced."""
+        if same is not None:
+            self._same[rt] = same
         if rt in self._objects:
             return
         self._objects[rt] = {}
@@ -104,8 +108,10 @@ class Cache:
         known = self._objects[rt].get(key)
         if known is not None and _version(known) >= _version(obj):
             return
+        same = self._same.get(rt)
         self._put(rt, key, obj)
-        self._announce(rt, obj)
+        if known is None or same is None or not same(known, obj):
+            self._announce(rt, obj)
 
     def forget(self, rt: ResourceType, obj: Json) -> None:
         """Take in that an object is gone. A namesake with another UID stays."""

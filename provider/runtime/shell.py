@@ -7,8 +7,8 @@ list every ``resync_s`` (and after each interruption of a stream) finds what the
 import asyncio
 import logging
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from provider.api.registry import ResourceType
@@ -16,6 +16,7 @@ from provider.runtime.context import Runtime
 from provider.runtime.controller import Controller
 from provider.runtime.dispatch import Dispatcher
 from provider.runtime.errors import KubeError
+from provider.runtime.polling import Poll
 from provider.runtime.watching import Watcher
 
 _LOG = logging.getLogger(__name__)
@@ -25,12 +26,12 @@ _RELIST_SETTLES_S = 1.0
 
 @dataclass(frozen=True)
 class ShellSettings:
-    """Times in seconds. ``field_selectors`` narrow what is watched of a kind, such as one name."""
+    """Times in seconds. ``polls``: the kinds that are listed in an own rhythm, and not watched."""
 
-    resync_s: float = 300.0
+    resync_s: float = 900.0
     inactivity_s: float = 70.0
     drain_s: float = 10.0
-    field_selectors: Mapping[ResourceType, str] = field(default_factory=dict)
+    polls: Sequence[Poll] = ()
 
 
 async def run(
@@ -64,8 +65,11 @@ class _Shell:
         self._dispatcher = Dispatcher(controllers, runtime)
         self._relisted: set[ResourceType] = set()
         self._relist = asyncio.Event()
+        self._polls = {poll.resource: poll for poll in settings.polls}
+        self._watched = [rt for rt in self._dispatcher.kinds if rt not in self._polls]
         for rt in self._dispatcher.kinds:
-            runtime.cache.track(rt)
+            poll = self._polls.get(rt)
+            runtime.cache.track(rt, poll.same if poll else None)
 
     async def run(self, ready: asyncio.Event, stop: asyncio.Event) -> None:
         stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -82,6 +86,10 @@ class _Shell:
             asyncio.create_task(self._watch(unwatch, stop), name="watch"),
             asyncio.create_task(self._resync(), name="resync"),
             asyncio.create_task(self._resync_relisted(), name="relist"),
+            *(
+                asyncio.create_task(poll.run(self._runtime.client, self._runtime.cache), name=f"poll {rt.plural}")
+                for rt, poll in self._polls.items()
+            ),
         }
         ready.set()
         try:
@@ -110,24 +118,29 @@ class _Shell:
             return False
 
     async def _list(self, rt: ResourceType) -> bool:
-        scopes: Sequence[str | None] = (self._namespaces if rt.namespaced else None) or (None,)
         try:
-            for namespace in scopes:
-                fields = self._settings.field_selectors.get(rt)
-                page = await self._runtime.client.list_page(rt, namespace, fields=fields)
-                self._runtime.cache.replace(rt, page.items, page.resource_version, namespace)
+            await self._take_in(rt)
         except KubeError as error:
             _LOG.warning("list failed kind=%s error=%s", rt.kind, error)
             return False
         return True
 
+    async def _take_in(self, rt: ResourceType) -> None:
+        client, cache = self._runtime.client, self._runtime.cache
+        if rt in self._polls:
+            await self._polls[rt].look(client, cache)
+            return
+        scopes: Sequence[str | None] = (self._namespaces if rt.namespaced else None) or (None,)
+        for namespace in scopes:
+            page = await client.list_page(rt, namespace)
+            cache.replace(rt, page.items, page.resource_version, namespace)
+
     async def _watch(self, unwatch: asyncio.Event, stop: asyncio.Event) -> None:
         watcher = Watcher(
             self._runtime.client.access,
             self._runtime.cache,
-            self._dispatcher.kinds,
+            self._watched,
             namespaces=self._namespaces,
-            field_selectors=self._settings.field_selectors,
             inactivity_s=self._settings.inactivity_s,
             relisted=self._note_relist,
         )
@@ -150,7 +163,7 @@ class _Shell:
     async def _resync(self) -> None:
         while True:
             await asyncio.sleep(self._settings.resync_s * random.uniform(0.9, 1.1))  # noqa: S311  (spreads load)
-            for rt in self._dispatcher.kinds:
+            for rt in self._watched:
                 await self._list(rt)
 
     async def _drain(self, work: asyncio.Task[None]) -> None:

@@ -7,7 +7,7 @@ object; discovery of kinds and namespaces at run time is off, so it lists nothin
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,7 +35,6 @@ class Watcher:
         kinds: Sequence[ResourceType],
         *,
         namespaces: Sequence[str] | None,
-        field_selectors: Mapping[ResourceType, str],
         inactivity_s: float,
         relisted: Callable[[ResourceType], None],
     ) -> None:
@@ -46,7 +45,7 @@ class Watcher:
         self._relisted = relisted
         base = urlsplit(access.server).path.rstrip("/")
         self._lists = {base + rt.path(place): rt for rt in kinds for place in (None, *(namespaces or ()))}
-        self._settings = _settings(field_selectors, inactivity_s)
+        self._settings = _settings(inactivity_s)
 
     async def run(self, unwatch: asyncio.Event, stop: asyncio.Event) -> None:
         """Watch until ``unwatch`` is set. Raises what kopf could not recover from (such as a missing right).
@@ -122,7 +121,7 @@ class _Unkept(kopf.DiffBaseStorage):
         """There is nothing to keep."""
 
 
-def _settings(field_selectors: Mapping[ResourceType, str], inactivity_s: float) -> kopf.OperatorSettings:
+def _settings(inactivity_s: float) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.persistence.diffbase_storage = _Unkept()
@@ -130,6 +129,4 @@ def _settings(field_selectors: Mapping[ResourceType, str], inactivity_s: float) 
     settings.process.ultimate_exiting_timeout = None
     settings.watching.inactivity_timeout = inactivity_s
     settings.networking.request_timeout = 60.0
-    for rt, selector in field_selectors.items():
-        settings.watching.field_selectors[rt.group, rt.version, rt.plural] = selector
     return settings

@@ -164,7 +164,7 @@ class ControlPlane:
         runtime = replace(self.cluster.runtime(), clock=lambda: self.now)
         self.controllers: list[Controller] = [
             CompositionController(runtime, pipeline.packaged(), _InProcess()),
-            *build(runtime, bmc=self.bmc, drivers=["lvol"]),
+            *build(runtime, bmc=self.bmc, drivers=["lvol"]).controllers,
             *csi.build(runtime, {"lvol": self.driver}),
         ]
         kinds = {watch.resource for each in self.controllers for watch in each.watches}

@@ -6,6 +6,8 @@ from provider.api.names import AGENT_LEASE, ANNOTATION_NODE_ID, dpu_namespace
 from provider.api.registry import (
     BAREMETALMACHINE,
     CSINODE,
+    EMULATEDDISK,
+    EMULATEDNIC,
     LEASE,
     NODE,
     POWERSTATE,
@@ -14,7 +16,8 @@ from provider.api.registry import (
     VIRTUALNIC,
     ResourceType,
 )
-from provider.controllers.agents import AgentLiveness, Agents
+from provider.controllers.agents import LOOK_EVERY_S, AgentLiveness, Agents
+from provider.runtime.cache import Cache
 from provider.runtime.controller import Json, Key
 from tests.unit.controllers.rig import ControlPlane, claim
 
@@ -117,7 +120,8 @@ async def register(node_id: str | None, servers: list[Json]) -> list[str]:
             await plane.cluster.delete(resource, known["metadata"]["name"])
     for server in servers:
         plane.cluster.have(SERVER, server)
-    await AgentLiveness(plane.cluster.runtime(), Agents(plane.cluster.runtime()), ["lvol"]).reconcile(LEASE_KEY)
+    runtime = plane.cluster.runtime()
+    await AgentLiveness(runtime, Agents(runtime.cache), ["lvol"]).reconcile(LEASE_KEY)
     return registered(plane)
 
 
@@ -134,3 +138,64 @@ async def test_a_node_id_that_the_agent_does_not_name_is_its_servers_uid() -> No
 async def test_a_dpu_of_no_server_or_of_two_is_not_registered() -> None:
     assert await register(None, [server_with("dpu-2", "uid-two")]) == []
     assert await register(None, [server_with("dpu-1", "uid-one"), server_with("dpu-1", "uid-two")]) == []
+
+
+class Watched:
+    """A cache with the Lease of one agent, looked at every five seconds of a clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.cache = Cache()
+        self.time = 100.0
+        self.agents = Agents(self.cache, lambda: self.time)
+        self.cache.track(LEASE, self.agents.poll.same)
+        for kind in (EMULATEDDISK, EMULATEDNIC):
+            self.cache.track(kind)
+        self.announced = 0
+        self._version = 0
+        self.renew()
+        self.cache.subscribe(self._note)
+        self.agents.look()
+
+    def _note(self, *_: object) -> None:
+        self.announced += 1
+
+    def renew(self, **annotations: str) -> None:
+        self._version += 1
+        metadata = {"name": AGENT_LEASE, "namespace": LEASE_KEY.namespace, "uid": "uid-lease"}
+        spec = {"holderIdentity": "agent", "leaseDurationSeconds": 15, "renewTime": f"renewal {self._version}"}
+        more = {"resourceVersion": str(self._version), "annotations": annotations}
+        self.cache.observe(LEASE, {"metadata": metadata | more, "spec": spec})
+
+    def look_after(self, seconds: float) -> bool:
+        self.time += seconds
+        self.agents.look()
+        return self.agents.lost("dpu-1") is not None
+
+
+def test_a_lease_that_is_not_renewed_for_its_duration_is_announced_once_and_so_is_its_renewal() -> None:
+    watched = Watched()
+    assert [watched.look_after(LOOK_EVERY_S) for _ in range(5)] == [False, False, True, True, True]
+    assert watched.announced == 1
+    lost = watched.agents.lost("dpu-1")
+    assert lost is not None
+    assert "dpu-1 has not been heard of since renewal 1" in lost
+    watched.renew()
+    assert watched.look_after(LOOK_EVERY_S) is False
+    assert watched.announced == 2
+
+
+def test_renewals_are_announced_to_nobody_and_a_new_node_id_is() -> None:
+    watched = Watched()
+    for _ in range(5):
+        watched.renew()
+        assert watched.look_after(LOOK_EVERY_S) is False
+    assert watched.announced == 0
+    watched.renew(**{ANNOTATION_NODE_ID: "another"})
+    assert watched.announced == 1
+
+
+def test_while_the_api_server_is_away_no_agent_falls_silent() -> None:
+    watched = Watched()
+    assert watched.look_after(600) is False
+    watched.renew()
+    assert watched.look_after(LOOK_EVERY_S) is False
