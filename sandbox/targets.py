@@ -27,7 +27,7 @@ METHODS: Mapping[Part, frozenset[str]] = {
     "pool": frozenset({"bdev_aio_create", "bdev_lvol_create_lvstore", "bdev_lvol_clone_bdev"}),
     "exports": frozenset({"nvmf_create_transport", "nvmf_create_subsystem", "nvmf_subsystem_add_listener"}),
     "disks": frozenset({"bdev_aio_create", "vhost_create_blk_controller"}),
-    "initiator": frozenset({"bdev_nvme_attach_controller", "sock_impl_get_options"}),
+    "initiator": frozenset({"bdev_nvme_attach_controller", "bdev_nvme_disable_controller", "sock_impl_get_options"}),
 }
 """SPDK methods by which a target shows what it can do. One without sockets of its own can attach nothing over TCP."""
 

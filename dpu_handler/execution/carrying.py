@@ -12,12 +12,13 @@ from dpu_handler.planning.steps import (
     CreateController,
     DeleteController,
     DetachNvme,
+    DisableNvme,
+    EnableNvme,
     OpenFile,
     Plan,
     PlugDisk,
     PlugNIC,
     RemovePort,
-    ResetNvme,
     Step,
     Unplug,
 )
@@ -45,15 +46,20 @@ async def _do(dpu: Dpu, step: Step) -> None:
 
 
 async def _target(
-    dpu: Dpu, step: AttachNvme | DetachNvme | ResetNvme | OpenFile | CloseFile | CreateController | DeleteController
+    dpu: Dpu,
+    step: (
+        AttachNvme | DetachNvme | DisableNvme | EnableNvme | OpenFile | CloseFile | CreateController | DeleteController
+    ),
 ) -> None:
     match step:
         case AttachNvme(params=params):
             await dpu.spdk.attach_nvme(params)
         case DetachNvme(controller=name):
             await dpu.spdk.detach_nvme(name)
-        case ResetNvme(controller=name):
-            await dpu.spdk.reset_nvme(name)
+        case DisableNvme(controller=name):
+            await dpu.spdk.disable_nvme(name)
+        case EnableNvme(controller=name):
+            await dpu.spdk.enable_nvme(name)
         case OpenFile(bdev=name, path=path):
             opened = {"name": name, "filename": path, "block_size": BLOCK_SIZE_BYTES, "readonly": True}
             await dpu.spdk.call("bdev_aio_create", opened)

@@ -67,6 +67,7 @@ def _nvme(entry: Row) -> NvmeController:
         subnqn=path.get("trid", {}).get("subnqn", ""),
         hostnqn=path.get("host", {}).get("nqn", ""),
         connected=path.get("state") == "enabled",
+        disabled=path.get("state") == "disabled",
     )
 
 

@@ -10,10 +10,11 @@ from dpu_handler.planning.steps import (
     CreateController,
     DeleteController,
     DetachNvme,
+    DisableNvme,
+    EnableNvme,
     OpenFile,
     Plan,
     PlugDisk,
-    ResetNvme,
     Stage,
     Unplug,
 )
@@ -120,7 +121,7 @@ def plan(disk: Disk, seen: Observed) -> Plan:
         return in_the_way
     holder = _holder(disk, seen)
     if holder is not None:
-        return ((DetachNvme(holder),), *plan(disk, _without(seen, holder)))
+        return (*_detach(seen.nvme[holder]), *plan(disk, _without(seen, holder)))
     stages: list[Stage] = [_back(disk, seen), _serve(disk, seen), _show(disk, seen)]
     return tuple(stage for stage in stages if stage)
 
@@ -194,6 +195,9 @@ def _bdev_name(disk: Disk, seen: Observed) -> str:
 def _in_the_way(disk: Disk, seen: Observed) -> Plan:
     if _old_attach(disk, seen):
         return undo(disk, seen)
+    reconnect = _reconnect(disk, seen)
+    if reconnect:
+        return reconnect
     if _other_file(disk, seen):
         # In one go: the server may be asked to start at any time.
         return (*undo(disk, seen), *plan(disk, _cleared(disk, seen)))
@@ -252,6 +256,12 @@ def _old_attach(disk: Disk, seen: Observed) -> bool:
     return (attached.subnqn, attached.hostnqn) != (disk.backing.subnqn, disk.backing.hostnqn)
 
 
+def _reconnect(disk: Disk, seen: Observed) -> Plan:
+    """A controller that was cut off for a detach that went no further."""
+    attached = _attached(disk, seen)
+    return ((EnableNvme(attached.name),),) if attached is not None and attached.disabled else ()
+
+
 def _other_file(disk: Disk, seen: Observed) -> bool:
     bdev = seen.bdev(disk.backing.bdev) if isinstance(disk.backing, SeedFile) else None
     if bdev is None or not isinstance(disk.backing, SeedFile) or bdev.file == disk.backing.path:
@@ -271,35 +281,44 @@ def _undo_below(disk: Disk, seen: Observed) -> Plan:
     backed = _let_go(disk, seen)
     # A target that waits for an unreachable storage node never answers the delete of a vhost controller: its queued
     # requests fail with the detach, and only then can the vhost controller go.
-    stages = (_cut(disk, seen), backed, served) if _is_stuck(disk, seen) else (served, backed)
+    stages = (*backed, served) if _is_stuck(disk, seen) else (served, *backed)
     return tuple(stage for stage in stages if stage)
 
 
-def _cut(disk: Disk, seen: Observed) -> Stage:
-    """A server that is gone, with requests under way: the storage node fell silent, or is just about to answer.
-
-    A silent one counts as connected for as long as TCP is patient, and a detach waits for it. SPDK's vhost gives the
-    requests 4 s before it lets their memory go, and may crash on a completion that comes later.
-    """
-    attached, served = _attached(disk, seen), seen.vhost.get(disk.controller)
-    if attached is None or not attached.connected or served is None or not served.busy or _hide(disk, seen):
-        return ()
-    return (ResetNvme(attached.name),)
-
-
-def _let_go(disk: Disk, seen: Observed) -> Stage:
+def _let_go(disk: Disk, seen: Observed) -> Plan:
     match disk.backing:
         case RemoteVolume() as volume if volume.controller in seen.nvme:
-            return (DetachNvme(volume.controller),)
+            return _detach(seen.nvme[volume.controller])
         case SeedFile(bdev=name) if seen.bdev(name) is not None:
-            return (CloseFile(name),)
+            return ((CloseFile(name),),)
         case _:
             return ()
 
 
+def _detach(controller: NvmeController) -> Plan:
+    """A detach alone tells the storage node good-bye and waits for its answer, which a silent one never gives.
+
+    Such a node counts as connected for as long as TCP is patient, so it is not asked whether it is silent.
+    """
+    return (*_cut(controller), (DetachNvme(controller.name),))
+
+
+def _cut(controller: NvmeController) -> Plan:
+    return () if controller.disabled else ((DisableNvme(controller.name),),)
+
+
 def _is_stuck(disk: Disk, seen: Observed) -> bool:
     attached = _attached(disk, seen)
-    return attached is not None and (not attached.connected or bool(_cut(disk, seen)))
+    return attached is not None and (not attached.connected or _is_abandoned(disk, seen))
+
+
+def _is_abandoned(disk: Disk, seen: Observed) -> bool:
+    """A server that is gone, with requests under way: the storage node fell silent, or is just about to answer.
+
+    SPDK's vhost gives them 4 s before it lets their memory go, and crashes on a completion that comes later.
+    """
+    served = seen.vhost.get(disk.controller)
+    return served is not None and served.busy and not _hide(disk, seen)
 
 
 def _attached(disk: Disk, seen: Observed) -> NvmeController | None:

@@ -16,12 +16,16 @@ class Bdev:
 
 @dataclass(frozen=True, slots=True)
 class NvmeController:
-    """A controller of a remote subsystem, under a host NQN. Not ``connected`` while it is connecting again."""
+    """A controller of a remote subsystem, under a host NQN.
+
+    Not ``connected`` while it is connecting again, nor once it is ``disabled``, which it stays.
+    """
 
     name: str
     subnqn: str
     hostnqn: str
     connected: bool
+    disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

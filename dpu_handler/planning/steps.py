@@ -13,8 +13,15 @@ class DetachNvme:
 
 
 @dataclass(frozen=True, slots=True)
-class ResetNvme:
-    """Cut the connections of a remote volume, so that requests to a silent storage node come back."""
+class DisableNvme:
+    """Cut a remote volume's connections: requests under way come back, and a detach then asks its storage nothing."""
+
+    controller: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnableNvme:
+    """Connect a remote volume that was cut off again, for as long as that takes."""
 
     controller: str
 
@@ -145,7 +152,8 @@ class CorrectPort:
 Step = (
     AttachNvme
     | DetachNvme
-    | ResetNvme
+    | DisableNvme
+    | EnableNvme
     | OpenFile
     | CloseFile
     | CreateController

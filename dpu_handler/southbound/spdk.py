@@ -5,8 +5,8 @@ trips. Calls that are awaited together (``asyncio.gather``) leave in one write a
 """
 
 import errno
-from collections.abc import Awaitable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from os import PathLike
 from typing import Any
 
@@ -16,7 +16,7 @@ from dpu_handler.southbound.errors import DeadlineExceeded, Malformed, RpcRefuse
 
 _TIMEOUT_S = 10.0
 _DETACH_TIMEOUT_S = 15.0
-_RESET_TIMEOUT_S = 0.5
+_ENABLE_TIMEOUT_S = 0.5
 _MISSING = (-errno.ENODEV, -32602, -32603)
 """Codes for a missing bdev (-19) and a missing vhost controller (-32602 or -32603, both "No such device")."""
 
@@ -65,17 +65,25 @@ class SpdkClient:
         return names
 
     async def detach_nvme(self, name: str) -> None:
-        """Detach a controller (``bdev_nvme_detach_controller``). A reset that goes on takes up to 10 s of it."""
+        """Detach a controller (``bdev_nvme_detach_controller``). An attempt to connect takes up to 10 s of it."""
         await self.call("bdev_nvme_detach_controller", {"name": name}, timeout_s=_DETACH_TIMEOUT_S)
 
-    async def reset_nvme(self, name: str) -> None:
-        """Cut a controller's connections and have it connect anew (``bdev_nvme_reset_controller``).
+    async def disable_nvme(self, name: str) -> None:
+        """Cut a controller's connections (``bdev_nvme_disable_controller``); done already is fine.
 
-        Requests under way come back at once. Whether the peer could be reached again is told 10 s later, if it is
-        silent: that is not waited for.
+        Requests under way come back at once, as failed. One that is connecting just now has no connections to cut.
         """
-        with suppress(DeadlineExceeded):
-            await self.call("bdev_nvme_reset_controller", {"name": name}, timeout_s=_RESET_TIMEOUT_S)
+        with _unless_connecting():
+            await self.call("bdev_nvme_disable_controller", {"name": name})
+
+    async def enable_nvme(self, name: str) -> None:
+        """Have a controller connect again (``bdev_nvme_enable_controller``); done already is fine.
+
+        It tries for ever. Whether the peer could be reached is told 10 s later, if it is silent: that is not waited
+        for.
+        """
+        with suppress(DeadlineExceeded), _unless_connecting():
+            await self.call("bdev_nvme_enable_controller", {"name": name}, timeout_s=_ENABLE_TIMEOUT_S)
 
     async def delete_vhost_controller(self, name: str) -> None:
         """Delete a vhost controller that nobody is connected to; a missing one is fine.
@@ -96,3 +104,13 @@ class SpdkClient:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+
+@contextmanager
+def _unless_connecting() -> Iterator[None]:
+    """A controller whose connections are just made or cut is busy: EBUSY is fine."""
+    try:
+        yield
+    except RpcRefused as refusal:
+        if refusal.code != -errno.EBUSY:
+            raise

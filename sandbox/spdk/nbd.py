@@ -22,6 +22,10 @@ class NbdRefused(Exception):
     """There is no such export, or nobody who speaks NBD."""
 
 
+class NbdSilent(NbdRefused):
+    """Nobody refuses, and nobody answers."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExportInfo:
     """What the server tells of an export."""
@@ -31,7 +35,7 @@ class ExportInfo:
 
 
 async def export_info(host: str, port: int, name: str, timeout_s: float) -> ExportInfo:
-    """Ask for an export without opening it. Raises NbdRefused."""
+    """Ask for an export without opening it. Raises NbdRefused, and NbdSilent among them."""
     try:
         async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_connection(host, port)
@@ -39,7 +43,9 @@ async def export_info(host: str, port: int, name: str, timeout_s: float) -> Expo
                 return await _ask(reader, writer, name)
             finally:
                 writer.close()
-    except (OSError, TimeoutError, asyncio.IncompleteReadError, struct.error) as error:
+    except TimeoutError as error:
+        raise NbdSilent(f"no answer within {timeout_s:g} s") from error
+    except (OSError, asyncio.IncompleteReadError, struct.error) as error:
         raise NbdRefused(str(error)) from error
 
 

@@ -1,29 +1,34 @@
 """The NVMe-oF initiator: controllers that are attached to a remote subsystem, and the bdevs that their namespaces are.
 
 The wire is NBD (`nvmf`). The storage daemon reconnects by itself and holds I/O back meanwhile, as SPDK does with
-`ctrlr_loss_timeout_sec` -1.
+`ctrlr_loss_timeout_sec` -1. It cannot be told to cut a connection: a disabled controller is one by its state alone,
+which decides whether a detach waits for the storage node.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import itertools
 import json
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import Field
 
 from sandbox.spdk.bdevs import FILE_EXISTS, NO_SUCH_DEVICE, Bdev, BdevRegistry, BlockNode
 from sandbox.spdk.data_path import DataPath
 from sandbox.spdk.dispatch import INVALID_ARGUMENT, Json, MethodTable, Params, RpcError
-from sandbox.spdk.nbd import ExportInfo, NbdRefused
+from sandbox.spdk.nbd import ExportInfo, NbdRefused, NbdSilent
 from sandbox.spdk.nvmf import export_name
 from sandbox.spdk.storage_daemon import StorageDaemonError
 
 _ATTACHES = itertools.count(1)
 _TRANSFER_BYTES = 128 * 1024
 _RECONNECT_S = 7 * 24 * 3600
+_ANSWER_S = 3.0
 _INPUT_OUTPUT = RpcError.from_errno(errno.EIO)
+_TIMED_OUT = RpcError.from_errno(errno.ETIMEDOUT)
 _INVALID = RpcError.from_errno(errno.EINVAL)
 
 
@@ -60,6 +65,7 @@ class Controller:
 
     params: Attach
     bdev: NvmeBdev | None
+    state: Literal["enabled", "disabled", "deleting"] = "enabled"
 
 
 class NvmeBdev(Bdev):
@@ -126,7 +132,8 @@ class NvmeRpc:
     def add_to(self, table: MethodTable) -> None:
         table.add("bdev_nvme_attach_controller", Attach, self.attach)
         table.add("bdev_nvme_detach_controller", Name, self.detach)
-        table.add("bdev_nvme_reset_controller", Name, self.reset, decode_error=INVALID_ARGUMENT)
+        table.add("bdev_nvme_disable_controller", Name, self.disable, decode_error=INVALID_ARGUMENT)
+        table.add("bdev_nvme_enable_controller", Name, self.enable, decode_error=INVALID_ARGUMENT)
         table.add("bdev_nvme_get_controllers", MaybeName, self.get_controllers, optional=True)
 
     async def attach(self, params: Attach) -> Json:
@@ -150,40 +157,63 @@ class NvmeRpc:
         return [bdev.name]
 
     async def detach(self, params: Name) -> Json:
-        controller = self._controllers.pop(params.name, None)
-        if controller is None:
-            raise NO_SUCH_DEVICE
+        """Tells the storage node good-bye first and waits for its answer; a disabled controller has none to tell."""
+        controller = self._controller(params.name)
+        try:
+            reachable = await self._is_reachable(controller)
+        except NbdSilent as error:
+            controller.state = "deleting"
+            raise _TIMED_OUT from error
+        del self._controllers[params.name]
         if controller.bdev is not None:
             await self._registry.unregister(controller.bdev)
-            await self._close(controller.bdev, controller.params)
+            # One that was cut off stays open and unused: closing flushes it first, and would wait.
+            if reachable:
+                await self._daemon.execute("blockdev-del", node_name=controller.bdev.node_name)
         return True
 
-    async def reset(self, params: Name) -> Json:
-        """Nothing is under way here that a cut could bring back: the storage daemon connects anew by itself."""
-        if params.name not in self._controllers:
-            raise NO_SUCH_DEVICE
+    async def disable(self, params: Name) -> Json:
+        self._controller(params.name).state = "disabled"
+        return True
+
+    async def enable(self, params: Name) -> Json:
+        self._controller(params.name).state = "enabled"
         return True
 
     async def get_controllers(self, params: MaybeName) -> Json:
         if params.name is not None and params.name not in self._controllers:
             raise RpcError(-errno.EINVAL, f"Controller {params.name} does not exist")
         names = list(self._controllers) if params.name is None else [params.name]
-        return [_describe(self._controllers[name].params) for name in names]
+        return [_describe(self._controllers[name]) for name in names]
+
+    def _controller(self, name: str) -> Controller:
+        controller = self._controllers.get(name)
+        if controller is None:
+            raise NO_SUCH_DEVICE
+        return controller
 
     async def _connect(self, params: Attach) -> ExportInfo:
-        name = export_name(params.subnqn, params.hostnqn)
         try:
-            return await self._daemon.export_info(params.traddr, int(params.trsvcid or "4420"), name)
+            return await self._export_info(params)
         except (NbdRefused, ValueError) as error:
             raise _INPUT_OUTPUT from error
 
-    async def _close(self, bdev: NvmeBdev, params: Attach) -> None:
-        """Close the node; one that was cut off stays open and unused, for closing flushes it first, and would wait."""
+    async def _is_reachable(self, controller: Controller) -> bool:
+        """Whether the storage node lets it in. Raises NbdSilent where it has to be asked and does not answer."""
         try:
-            await self._connect(params)
-        except RpcError:
-            return
-        await self._daemon.execute("blockdev-del", node_name=bdev.node_name)
+            async with asyncio.timeout(_ANSWER_S if controller.state == "disabled" else None):
+                await self._export_info(controller.params)
+        except TimeoutError:
+            return False
+        except NbdSilent:
+            raise
+        except NbdRefused:
+            return False
+        return True
+
+    async def _export_info(self, params: Attach) -> ExportInfo:
+        name = export_name(params.subnqn, params.hostnqn)
+        return await self._daemon.export_info(params.traddr, int(params.trsvcid or "4420"), name)
 
     async def _open(self, bdev: NvmeBdev, params: Attach) -> None:
         try:
@@ -224,9 +254,10 @@ def _trid(params: Attach) -> dict[str, str]:
     }
 
 
-def _describe(params: Attach) -> Json:
+def _describe(controller: Controller) -> Json:
+    params = controller.params
     host = {"nqn": params.hostnqn, "addr": "", "svcid": "", "no_shn_notification": False}
     return {
         "name": params.name,
-        "ctrlrs": [{"state": "enabled", "trid": _trid(params), "cntlid": 1, "host": host}],
+        "ctrlrs": [{"state": controller.state, "trid": _trid(params), "cntlid": 1, "host": host}],
     }

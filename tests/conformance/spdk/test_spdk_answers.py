@@ -21,7 +21,8 @@ METHODS = {
     | {
         *("bdev_nvme_attach_controller", "bdev_nvme_detach_controller", "bdev_nvme_get_controllers"),
         *(
-            "bdev_nvme_reset_controller",
+            "bdev_nvme_disable_controller",
+            "bdev_nvme_enable_controller",
             "vhost_create_blk_controller",
             "vhost_delete_controller",
             "vhost_get_controllers",

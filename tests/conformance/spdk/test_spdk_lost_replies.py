@@ -15,7 +15,7 @@ OF_THE_STORAGE = [
 ]
 OF_THE_DPU = [
     *("bdev_nvme_attach_controller", "vhost_create_blk_controller"),
-    *("vhost_delete_controller", "bdev_nvme_detach_controller"),
+    *("vhost_delete_controller", "bdev_nvme_disable_controller", "bdev_nvme_detach_controller"),
 ]
 
 

@@ -54,6 +54,8 @@ class ModelDpu:
     """Slots that the server's operating system does not let go of while it has power."""
     waiting: set[str] = field(default_factory=set)
     """vhost controllers with requests under way to a storage node that fell silent."""
+    silent: bool = False
+    """Whether the storage node answers nothing, though its connections are there."""
     tables: Tables = field(default_factory=empty_tables)
     fault: Fault | None = None
     changes: list[str] = field(default_factory=list)
@@ -182,19 +184,38 @@ class ModelSpdk(SpdkClient):
             raise RpcRefused(-errno.ENODEV, "No such device", "detach")
         if any(self._model.vhost.get(controller) == f"{name}n1" for controller in self._model.waiting):
             raise Harm("a detach waits for requests under way, and the target crashes when they come back late")
+        if self._model.silent and self._model.nvme[name]["state"] == "enabled":
+            raise Harm("a detach waits for the answer of a silent storage node, and cannot be taken back")
         if self._model.is_stuck(f"{name}n1"):
             self._drop(f"{name}n1")
         self._free(f"{name}n1")
         del self._model.nvme[name]
         return True
 
-    def _bdev_nvme_reset_controller(self, name: str) -> bool:
+    def _bdev_nvme_disable_controller(self, name: str) -> bool:
         if name not in self._model.nvme:
-            raise RpcRefused(-errno.ENODEV, "Controller does not exist", "reset")
-        self._model.nvme[name]["state"] = "resetting"
-        cut = {controller for controller, bdev in self._model.vhost.items() if bdev == f"{name}n1"}
-        self._model.waiting -= cut
-        raise DeadlineExceeded("bdev_nvme_reset_controller", 0.5, executed="unknown")
+            raise RpcRefused(-errno.ENODEV, "No such device", "disable")
+        if self._model.nvme[name]["state"] == "resetting":
+            raise RpcRefused(-errno.EBUSY, "Device or resource busy", "disable")
+        served = [controller for controller, bdev in self._model.vhost.items() if bdev == f"{name}n1"]
+        if self._model.powered and any(self._model.slots_of(controller) for controller in served):
+            raise Harm("requests of a running server are failed")
+        self._model.nvme[name]["state"] = "disabled"
+        self._model.waiting -= set(served)
+        return True
+
+    def _bdev_nvme_enable_controller(self, name: str) -> bool:
+        if name not in self._model.nvme:
+            raise RpcRefused(-errno.ENODEV, "No such device", "enable")
+        each = self._model.nvme[name]
+        if each["state"] != "disabled":
+            return True
+        if self._model.silent:
+            each["state"] = "resetting"
+            raise DeadlineExceeded("bdev_nvme_enable_controller", 0.5, executed="unknown")
+        _, hosts = self._model.exports.get(each["subnqn"], ("", set()))
+        each["state"] = "enabled" if each["hostnqn"] in hosts else "reconnect_is_delayed"
+        return True
 
     def _bdev_aio_create(self, name: str, filename: str, block_size: int, readonly: bool) -> str:
         if name in self._model.files:

@@ -19,10 +19,11 @@ from dpu_handler.planning.steps import (
     CreateController,
     DeleteController,
     DetachNvme,
+    DisableNvme,
+    EnableNvme,
     OpenFile,
     Plan,
     PlugDisk,
-    ResetNvme,
     Unplug,
 )
 from dpu_handler.southbound import Malformed, RpcRefused
@@ -87,10 +88,10 @@ def disk(request: pytest.FixtureRequest) -> Disk:
 
 @pytest.mark.parametrize(
     ("name", "first", "last"),
-    [("remote", [AttachNvme], [DetachNvme]), ("seed", [OpenFile], [CloseFile]), ("local", None, None)],
+    [("remote", [AttachNvme], [[DisableNvme], [DetachNvme]]), ("seed", [OpenFile], [[CloseFile]]), ("local", None, [])],
 )
 async def test_a_disk_is_built_from_below_and_taken_away_from_above(
-    name: str, first: list[type] | None, last: list[type] | None
+    name: str, first: list[type] | None, last: list[list[type]]
 ) -> None:
     disk = DISKS[name]
     model = dpu_with_neighbour(disk)
@@ -98,7 +99,7 @@ async def test_a_disk_is_built_from_below_and_taken_away_from_above(
     assert kinds(made) == [*([first] if first else []), [CreateController], [PlugDisk]]
     await carry_out(model.clients(), made)
     undone = planning.undo(disk, await observe_disks(model.clients()))
-    assert kinds(undone) == [[Unplug], [DeleteController], *([last] if last else [])]
+    assert kinds(undone) == [[Unplug], [DeleteController], *last]
 
 
 async def test_once_carried_out_the_next_plan_is_empty(disk: Disk) -> None:
@@ -161,9 +162,10 @@ def left_behind(draw: st.DrawFn) -> ModelDpu:
     model = dpu_with_neighbour(REMOTE_DISK, powered=draw(st.booleans()))
     match draw(st.sampled_from(["nothing", "attached", "older generation", "without bdev", "held by another"])):
         case "attached":
-            model.nvme[REMOTE.controller] = attached(VOLUME, SUBSYSTEM, HOST)
+            state = draw(st.sampled_from(["enabled", "disabled"]))
+            model.nvme[REMOTE.controller] = attached(VOLUME, SUBSYSTEM, HOST, state=state)
         case "older generation":
-            state = draw(st.sampled_from(["enabled", "reconnect_is_delayed", "failed"]))
+            state = draw(st.sampled_from(["enabled", "reconnect_is_delayed", "failed", "disabled"]))
             model.nvme[REMOTE.controller] = attached(VOLUME, SUBSYSTEM, OLDER_HOST, state=state)
         case "without bdev":
             model.nvme[REMOTE.controller] = attached(VOLUME, SUBSYSTEM, HOST, shown=False)
@@ -214,7 +216,11 @@ async def test_an_older_generation_is_let_go_before_the_new_one_is_attached() ->
     model = dpu_with_neighbour(REMOTE_DISK)
     model.nvme[REMOTE.controller] = attached(VOLUME, SUBSYSTEM, OLDER_HOST)
     await rounds(REMOTE_DISK).make(model)
-    assert model.changes[:2] == ["bdev_nvme_detach_controller", "bdev_nvme_attach_controller"]
+    assert model.changes[:3] == [
+        "bdev_nvme_disable_controller",
+        "bdev_nvme_detach_controller",
+        "bdev_nvme_attach_controller",
+    ]
 
 
 async def test_an_attach_that_shows_no_bdev_is_a_failure() -> None:
@@ -254,7 +260,7 @@ async def test_where_the_storage_cannot_be_reached_the_detach_goes_before_the_vh
     await rounds(REMOTE_DISK).make(model)
     model.nvme[REMOTE.controller]["state"] = state
     undone = planning.undo(REMOTE_DISK, await observe_disks(model.clients()))
-    assert kinds(undone) == [[Unplug], [DetachNvme], [DeleteController]]
+    assert kinds(undone) == [[Unplug], [DisableNvme], [DetachNvme], [DeleteController]]
     await rounds(REMOTE_DISK).unwind(model)
     assert model.snapshot() == before
 
@@ -267,13 +273,33 @@ async def test_requests_to_a_silent_storage_are_cut_before_the_detach_once_the_s
     assert planning.plan(REMOTE_DISK, await observe_disks(model.clients())) == ()
     model.powered = False
     first = planning.undo(REMOTE_DISK, await observe_disks(model.clients()))
-    assert kinds(first) == [[Unplug], [DeleteController], [DetachNvme]]
+    assert kinds(first) == [[Unplug], [DeleteController], [DisableNvme], [DetachNvme]]
     with pytest.raises(RpcRefused, match="still connected"):
         await carry_out(model.clients(), first)
     undone = planning.undo(REMOTE_DISK, await observe_disks(model.clients()))
-    assert kinds(undone) == [[ResetNvme], [DetachNvme], [DeleteController]]
+    assert kinds(undone) == [[DisableNvme], [DetachNvme], [DeleteController]]
     await rounds(REMOTE_DISK).unwind(model)
     assert (model.waiting, set(model.nvme), set(model.vhost)) == (set(), {"other"}, {NEIGHBOUR})
+
+
+async def test_a_controller_that_was_cut_and_no_more_is_connected_again() -> None:
+    model = dpu_with_neighbour(REMOTE_DISK)
+    await rounds(REMOTE_DISK).make(model)
+    model.nvme[REMOTE.controller]["state"] = "disabled"
+    assert kinds(await rounds(REMOTE_DISK).planned(model)) == [[EnableNvme]]
+    await rounds(REMOTE_DISK).make(model)
+    assert model.nvme[REMOTE.controller]["state"] == "enabled"
+
+
+@pytest.mark.parametrize("fault", [None, *faults(5)], ids=str)
+async def test_an_idle_disk_goes_while_its_storage_is_silent(fault: Fault | None) -> None:
+    model = dpu_with_neighbour(REMOTE_DISK)
+    before = model.snapshot()
+    await rounds(REMOTE_DISK).make(model)
+    model.silent = True
+    model.fault = None if fault is None else replace(fault, at=fault.at + len(model.changes))
+    await rounds(REMOTE_DISK).unwind(model)
+    assert model.snapshot() == before
 
 
 async def test_a_fenced_attach_is_detached_before_its_vhost_controller_goes_and_the_new_one_is_served() -> None:
@@ -281,7 +307,11 @@ async def test_a_fenced_attach_is_detached_before_its_vhost_controller_goes_and_
     model.nvme[REMOTE.controller] = attached(VOLUME, SUBSYSTEM, OLDER_HOST, state="reconnect_is_delayed")
     model.vhost[REMOTE_DISK.controller] = REMOTE.bdev
     await rounds(REMOTE_DISK).make(model)
-    assert model.changes[:2] == ["bdev_nvme_detach_controller", "vhost_delete_controller"]
+    assert model.changes[:3] == [
+        "bdev_nvme_disable_controller",
+        "bdev_nvme_detach_controller",
+        "vhost_delete_controller",
+    ]
     assert is_served(model, REMOTE_DISK)
 
 
