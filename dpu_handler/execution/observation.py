@@ -86,6 +86,7 @@ def _functions(functions: Iterable[EmulatedFunction]) -> dict[int, Function]:
             mac=function.mac,
             boot_index=function.boot_index,
             unplugging=function.state == "unplugging",
+            driver_bound=function.driver_bound,
         )
         for function in functions
     }

@@ -257,9 +257,11 @@ def _old_attach(disk: Disk, seen: Observed) -> bool:
 
 
 def _reconnect(disk: Disk, seen: Observed) -> Plan:
-    """A controller that was cut off for a detach that went no further."""
+    """Where it was cut off for a detach that went no further, or has requests that nobody waits for any more."""
     attached = _attached(disk, seen)
-    return ((EnableNvme(attached.name),),) if attached is not None and attached.disabled else ()
+    if attached is None or not (attached.disabled or _is_abandoned(disk, seen)):
+        return ()
+    return (*_cut(attached), (EnableNvme(attached.name),))
 
 
 def _other_file(disk: Disk, seen: Observed) -> bool:
@@ -313,12 +315,13 @@ def _is_stuck(disk: Disk, seen: Observed) -> bool:
 
 
 def _is_abandoned(disk: Disk, seen: Observed) -> bool:
-    """A server that is gone, with requests under way: the storage node fell silent, or is just about to answer.
+    """A server without power, or without the disk, with requests under way: the storage node fell silent, most likely.
 
     SPDK's vhost gives them 4 s before it lets their memory go, and crashes on a completion that comes later.
     """
     served = seen.vhost.get(disk.controller)
-    return served is not None and served.busy and not _hide(disk, seen)
+    has_power = any(function.driver_bound for function in seen.functions.values())
+    return served is not None and served.busy and not (has_power and _hide(disk, seen))
 
 
 def _attached(disk: Disk, seen: Observed) -> NvmeController | None:

@@ -43,13 +43,17 @@ class VhostController:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """An emulated PCIe function. ``backing`` is the vhost socket of a disk or the representor of a NIC."""
+    """An emulated PCIe function. ``backing`` is the vhost socket of a disk or the representor of a NIC.
+
+    ``driver_bound``: software of the server drives it, or that cannot be told. With the power off none is.
+    """
 
     slot: int
     backing: str
     mac: str | None = None
     boot_index: int | None = None
     unplugging: bool = False
+    driver_bound: bool = False
 
 
 @dataclass(frozen=True, slots=True)

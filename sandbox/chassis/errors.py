@@ -57,3 +57,7 @@ class PoweredOff(ChassisError):
 
 class QemuRefused(ChassisError):
     """QEMU answered with an error or within the time limit not at all."""
+
+
+class QemuSilent(QemuRefused):
+    """QEMU could not be asked, or has not answered: nothing is known of it."""

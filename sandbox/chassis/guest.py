@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from sandbox.chassis.errors import QemuRefused
+from sandbox.chassis.errors import QemuRefused, QemuSilent
 from sandbox.chassis.functions import DiskFunction, Function
 from sandbox.chassis.process import QemuProcess
 from sandbox.chassis.qemu_command import (
@@ -94,10 +94,15 @@ class Guest:
         await self._remove_backend(function)
 
     async def driver_bound(self, slot: int) -> bool:
-        """True when a driver (the firmware's included) has set DRIVER_OK on the virtio device."""
+        """True when a driver (the firmware's included) has set DRIVER_OK on the virtio device.
+
+        So it is of a server that cannot be asked: whoever hears false may fail its requests.
+        """
         path = f"{_PERIPHERALS}/{device_id(slot)}/virtio-backend"
         try:
             status = await self._connected().execute("x-query-virtio-status", path=path)
+        except QemuSilent:
+            return True
         except QemuRefused:
             return False
         return any(text.startswith(_DRIVER_OK) for text in status["status"]["statuses"])
@@ -123,7 +128,7 @@ class Guest:
 
     def _connected(self) -> QmpConnection:
         if self._qmp is None:
-            raise QemuRefused("QEMU is not answering on its QMP socket; try again, or switch the power off")
+            raise QemuSilent("QEMU is not answering on its QMP socket; try again, or switch the power off")
         return self._qmp
 
     async def _remove_backend(self, function: Function) -> None:
@@ -148,6 +153,7 @@ class Guest:
                     break
             await connection.closed()
             self._qmp = None
+            await connection.close()
 
     async def _is_settled(self) -> bool:
         try:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox.chassis.errors import QemuRefused
+from sandbox.chassis.errors import QemuRefused, QemuSilent
 
 _LINE_LIMIT_BYTES = 1024 * 1024
 _COMMAND_TIMEOUT_S = 5.0
@@ -52,12 +52,12 @@ class QmpConnection:
         request = {"execute": command, "arguments": arguments, "id": self._last_id}
         try:
             if self._pump.done():
-                raise QemuRefused(f"QMP {command}: the connection to QEMU is gone")
+                raise QemuSilent(f"QMP {command}: the connection to QEMU is gone")
             self._writer.write(json.dumps(request).encode() + b"\n")
             async with asyncio.timeout(_COMMAND_TIMEOUT_S):
                 return await answer
         except TimeoutError as error:
-            raise QemuRefused(f"QMP {command}: no answer within {_COMMAND_TIMEOUT_S:g} s") from error
+            raise QemuSilent(f"QMP {command}: no answer within {_COMMAND_TIMEOUT_S:g} s") from error
         finally:
             self._waiting.pop(request["id"], None)  # type: ignore[call-overload]
 
@@ -82,7 +82,7 @@ class QmpConnection:
         finally:
             for answer in self._waiting.values():
                 if not answer.done():
-                    answer.set_exception(QemuRefused("QMP: the connection to QEMU ended before the answer came"))
+                    answer.set_exception(QemuSilent("QMP: the connection to QEMU ended before the answer came"))
 
     def _take(self, message: Mapping[str, Any]) -> None:
         if "event" in message:

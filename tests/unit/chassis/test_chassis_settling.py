@@ -27,10 +27,11 @@ class Qmp:
     def __init__(self) -> None:
         self.heard: list[tuple[str, str]] = []
         self.refusals: dict[tuple[str, str], int] = {}
+        self.hangs_up = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b'{"QMP": {}}\n')
-        while line := await reader.readline():
+        while (line := await reader.readline()) and not self.hangs_up:
             request = json.loads(line)
             writer.write(json.dumps({**self._answer(request), "id": request["id"]}).encode() + b"\n")
         writer.close()
@@ -127,6 +128,24 @@ async def test_a_cable_that_cannot_be_cut_does_not_keep_the_server_from_being_as
     with pytest.raises(QemuRefused, match="not now"):
         await chassis.unplug(1, wait_for_done=False, force=True)
     await until(lambda: ("device_del", "slot1") in qmp.heard)
+
+
+async def test_a_server_that_cannot_be_asked_counts_as_one_that_uses_what_it_has(
+    qmp: Qmp, begin: Callable[..., Awaitable[Chassis]]
+) -> None:
+    chassis = await begin(Slot(FIRST))
+    qmp.refusals = {("x-query-virtio-status", ""): 1}
+    assert await driven(chassis) == [False], "QEMU knows no such device"
+    qmp.hangs_up = True
+    assert await driven(chassis) == [True]
+    qmp.hangs_up = False
+    await until(lambda: qmp.heard.count(("qom-list", "")) == 2)
+    await chassis.power_off()
+    assert await driven(chassis) == [False]
+
+
+async def driven(chassis: Chassis) -> list[bool]:
+    return [each["driver_bound"] for each in await chassis.list_functions()]
 
 
 async def test_asking_twice_to_unplug_asks_the_server_once(qmp: Qmp, begin: Callable[..., Awaitable[Chassis]]) -> None:

@@ -278,7 +278,8 @@ class ModelEmulation(EmulationClient):
 
     async def _call(self, method: str, params: Params | None, timeout_s: float) -> Any:
         if method == "emulation_function_list":
-            return [dict(each) for each in self._model.functions.values()]
+            bound = self._model.powered
+            return [{**each, "driver_bound": bound} for each in self._model.functions.values()]
         lost = self._model.change(method)
         getattr(self, f"_{method}")(**(params or {}))
         if lost:

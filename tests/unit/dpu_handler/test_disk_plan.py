@@ -265,21 +265,36 @@ async def test_where_the_storage_cannot_be_reached_the_detach_goes_before_the_vh
     assert model.snapshot() == before
 
 
-async def test_requests_to_a_silent_storage_are_cut_before_the_detach_once_the_server_is_gone() -> None:
+@pytest.mark.parametrize("let_go_before", [False, True])
+async def test_requests_to_a_silent_storage_are_cut_before_the_detach_once_the_server_is_gone(
+    *, let_go_before: bool
+) -> None:
     model = dpu_with_neighbour(REMOTE_DISK, powered=True)
     await rounds(REMOTE_DISK).make(model)
-    # The node counts as connected all the while, and with the server there, its requests are waited for.
-    model.waiting.add(REMOTE_DISK.controller)
-    assert planning.plan(REMOTE_DISK, await observe_disks(model.clients())) == ()
-    model.powered = False
     first = planning.undo(REMOTE_DISK, await observe_disks(model.clients()))
-    assert kinds(first) == [[Unplug], [DeleteController], [DisableNvme], [DetachNvme]]
-    with pytest.raises(RpcRefused, match="still connected"):
-        await carry_out(model.clients(), first)
+    model.waiting.add(REMOTE_DISK.controller)
+    model.powered = False
+    if let_go_before:
+        with pytest.raises(RpcRefused, match="still connected"):
+            await carry_out(model.clients(), first)
     undone = planning.undo(REMOTE_DISK, await observe_disks(model.clients()))
-    assert kinds(undone) == [[DisableNvme], [DetachNvme], [DeleteController]]
+    unplugged = [] if let_go_before else [[Unplug]]
+    assert kinds(undone) == [*unplugged, [DisableNvme], [DetachNvme], [DeleteController]]
     await rounds(REMOTE_DISK).unwind(model)
     assert (model.waiting, set(model.nvme), set(model.vhost)) == (set(), {"other"}, {NEIGHBOUR})
+
+
+async def test_a_server_that_lost_its_power_has_its_requests_cut_and_keeps_its_disk() -> None:
+    model = dpu_with_neighbour(REMOTE_DISK, powered=True)
+    await rounds(REMOTE_DISK).make(model)
+    # The node counts as connected all the while, and with a server there, its requests are waited for.
+    model.waiting.add(REMOTE_DISK.controller)
+    model.silent = True
+    assert await rounds(REMOTE_DISK).planned(model) == ()
+    model.powered = False
+    assert kinds(await rounds(REMOTE_DISK).planned(model)) == [[DisableNvme], [EnableNvme]]
+    await rounds(REMOTE_DISK).make(model)
+    assert (model.waiting, is_served(model, REMOTE_DISK)) == (set(), True)
 
 
 async def test_a_controller_that_was_cut_and_no_more_is_connected_again() -> None:

@@ -113,6 +113,14 @@ async def test_a_target_that_was_restarted_empty_brings_the_devices(watched: Wat
     await watched.until(lambda: watched.changes == 3)
 
 
+async def test_a_server_that_lost_its_power_brings_the_devices(watched: Watched) -> None:
+    watched.model.powered = True
+    watched.model.functions[1] = {"slot": 1, "kind": "virtio_blk", "backing": {}, **PLUGGED}
+    await watched.until(lambda: watched.changes == 2)
+    watched.model.powered = False
+    await watched.until(lambda: watched.changes == 3)
+
+
 async def test_a_dpu_that_could_not_be_looked_at_brings_them_when_it_can(
     watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
