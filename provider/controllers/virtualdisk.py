@@ -27,6 +27,7 @@ from provider.api.virtualdisk import SeedParameters, VirtualDisk
 from provider.api.virtualnic import VirtualNIC
 from provider.api.volume import Volume
 from provider.controllers.agents import Agents
+from provider.controllers.indexes import DISKS_BY_VOLUME, VOLUMES_BY_CLAIM, of_namespace
 from provider.controllers.kind import ObjectKind
 from provider.controllers.references import ReferenceField
 from provider.controllers.routes import Routes, nobody
@@ -61,10 +62,21 @@ class VirtualDiskKind(ObjectKind[VirtualDisk]):
         self.watches = [
             *routes.by_machine(SERVERCLAIM, VOLUME, VIRTUALNIC, POWERSTATE, EMULATEDDISK),
             *routes.by_machine(PERSISTENTVOLUMECLAIM, PERSISTENTVOLUME, VOLUMEATTACHMENT),
+            Watch(VOLUMEATTACHMENT, self._waiting_for),
             Watch(SERVER, routes.by_server),
             routes.by_leaving_machine(),
             Watch(NAMESPACE, nobody),
         ]
+
+    def _waiting_for(self, attachment: Json) -> list[Key]:
+        """Disks of the volume, of whatever machine: one that waits has it as soon as this hold of another ends."""
+        name = attachment["spec"]["source"].get("persistentVolumeName")
+        volume = self._cache.get(PERSISTENTVOLUME, Key(None, name)) if name else None
+        claim = (volume or {}).get("spec", {}).get("claimRef")
+        if not claim:
+            return []
+        volumes = self._cache.by(VOLUMES_BY_CLAIM, of_namespace(claim["namespace"], claim["name"]))
+        return [Key.of(disk) for each in volumes for disk in self._cache.by(DISKS_BY_VOLUME, _identity(each))]
 
     def parse(self, raw: Json) -> VirtualDisk:
         """The model of an object."""
@@ -191,6 +203,10 @@ class VirtualDiskKind(ObjectKind[VirtualDisk]):
         if USER_DATA_KEY not in secret:
             return None, f"Secret {name} has no key {USER_DATA_KEY}: put the user data there"
         return secret[USER_DATA_KEY], None
+
+
+def _identity(obj: Json) -> str:
+    return of_namespace(obj["metadata"]["namespace"], obj["metadata"]["name"])
 
 
 def _seed_nic(nic: VirtualNIC) -> SeedNIC:

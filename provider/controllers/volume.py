@@ -22,6 +22,7 @@ from provider.controllers.provisioner import failure
 from provider.controllers.routes import Routes
 from provider.controllers.surroundings import Surroundings
 from provider.planning.volume import VolumePlan, World, claim_name, plan
+from provider.runtime.attribution import machine_uid_of
 from provider.runtime.context import Runtime
 from provider.runtime.controller import Json, Key, Watch
 
@@ -37,6 +38,7 @@ class VolumeKind(ObjectKind[Volume]):
         routes = Routes(runtime.cache, VOLUME)
         self.watches = [
             Watch(PERSISTENTVOLUMECLAIM, self._of_claim),
+            Watch(VOLUME, self._of_same_claim),
             *routes.by_machine(PERSISTENTVOLUME, VOLUMEATTACHMENT, VIRTUALDISK),
             Watch(CLUSTERPROVIDERCONFIG, self._unclaimed),
             Watch(MACHINEIMAGE, self._unclaimed),
@@ -75,6 +77,7 @@ class VolumeKind(ObjectKind[Volume]):
             storage_class_exists=self._cache.get(STORAGECLASS, Key(None, storage_class or "")) is not None,
             digest=self._digest(obj),
             users=tuple(self._users(obj)),
+            rivals=frozenset(self._rivals(obj)),
             failure=failure(claim),
         )
 
@@ -104,6 +107,19 @@ class VolumeKind(ObjectKind[Volume]):
         for disk in self._cache.by(DISKS_BY_VOLUME, of_namespace(obj.metadata.namespace, obj.metadata.name)):
             yield f"VirtualDisk {disk['metadata']['name']}"
 
+    def _rivals(self, obj: Volume) -> Iterable[str]:
+        for raw in self._cache.by(VOLUMES_BY_CLAIM, of_namespace(obj.metadata.namespace, claim_name(obj))):
+            machine = machine_uid_of(raw)
+            if machine is not None and raw["metadata"]["uid"] != obj.metadata.uid and not _going(raw):
+                yield machine
+
+    def _of_same_claim(self, raw: Json) -> list[Key]:
+        """Those that may have the PVC for themselves once this one goes."""
+        if not _going(raw):
+            return []
+        name = of_namespace(raw["metadata"]["namespace"], claim_name(Volume.parse(raw)))
+        return [Key.of(volume) for volume in self._cache.by(VOLUMES_BY_CLAIM, name)]
+
     def _of_claim(self, claim: Json) -> list[Key]:
         # An adopted PVC may carry no label yet, so the name decides.
         name = of_namespace(claim["metadata"]["namespace"], claim["metadata"]["name"])
@@ -122,3 +138,7 @@ class VolumeKind(ObjectKind[Volume]):
             for volume in self._cache.list(VOLUME)
             if not volume.get("status", {}).get("atProvider", {}).get("persistentVolumeClaim")
         ]
+
+
+def _going(volume: Json) -> bool:
+    return "deletionTimestamp" in volume["metadata"]

@@ -5,6 +5,7 @@ would be blank, or as the image was, and look as if nothing had happened.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from provider.api.names import (
     ANNOTATION_EXTERNAL_NAME,
@@ -36,7 +37,8 @@ class Failure:
 class World:
     """``storage_class`` and ``digest`` are resolved; ``users`` are the VirtualDisks that refer to the volume.
 
-    ``storage_class_exists``: without its StorageClass nobody provisions a PVC.
+    ``storage_class_exists``: without its StorageClass nobody provisions a PVC. ``rivals``: UIDs of the machines of
+    other Volumes that have the same PVC and stay.
     """
 
     volume: Volume
@@ -47,6 +49,7 @@ class World:
     storage_class_exists: bool = True
     digest: str | None = None
     users: tuple[str, ...] = ()
+    rivals: frozenset[str] = frozenset()
     failure: Failure | None = None
 
 
@@ -62,7 +65,7 @@ def plan(world: World) -> VolumePlan:
         return _plan_delete(world, seen)
     if world.claim is None:
         return _plan_create(world, seen)
-    actions = _repairs(world.volume, world.claim)
+    actions = _repairs(world, world.claim)
     return Plan(ready=_readiness(world, world.claim, seen), seen=seen, actions=actions)
 
 
@@ -118,11 +121,14 @@ def _labels(volume: Volume) -> dict[str, str]:
     return {} if uid is None else {LABEL_MACHINE_UID: uid}
 
 
-def _repairs(volume: Volume, claim: Json) -> tuple[Action, ...]:
-    """One patch for all that may change on a PVC: its label (adopted from another machine) and its size (grown)."""
-    body: Json = {}
-    labels = _labels(volume)
-    if not labels.items() <= claim["metadata"].get("labels", {}).items():
+def _repairs(world: World, claim: Json) -> tuple[Action, ...]:
+    """One patch for all that may change on a PVC: its label (adopted from another machine) and its size (grown).
+
+    The label of a machine whose Volume still has the PVC is left alone: two Volumes would write theirs in turns.
+    """
+    volume, body = world.volume, dict[str, Any]()
+    labels, present = _labels(volume), claim["metadata"].get("labels", {})
+    if not labels.items() <= present.items() and present.get(LABEL_MACHINE_UID) not in world.rivals:
         body["metadata"] = {"labels": labels}
     size = volume.spec.for_provider.size
     # Kubernetes refuses to resize a PVC that is not bound.
