@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator, Set
+from itertools import chain
 from pathlib import Path
 
 import psutil
@@ -37,11 +38,10 @@ def inventory(cloud: Cloud) -> Counter[str]:
     layout = cloud.layout
     digests = cloud.kubectl.run("get", "machineimages", "-o", "jsonpath={.items[*].spec.sha256}").split()
     named = {image_snapshot(sha256) for sha256 in digests}
+    dpus = (_dpu(cloud, number, named) for number in range(cloud.servers))
     lines = {
         "storage node": _target(cloud.storage_target.socket, named),
-        "DPU": _target(dpu_target(layout, 0).socket, named),
-        "slot": map(json.dumps, Caller(layout.dpu_run(0) / "emulation.sock")("emulation_function_list")),
-        "switch": _switch(layout.dpu_run(0) / "db.sock"),
+        "DPU": chain.from_iterable(dpus),
         "object": cloud.kubectl.run("get", _KINDS, "-A", "-o", "name", "--ignore-not-found").split(),
         "secret": cloud.kubectl.run("get", "secrets", "-A", "-o", "name").split(),
         "claim": cloud.kubectl.run("get", "servers", "-o", "jsonpath={.items[*].spec.claimRef}").split(),
@@ -58,6 +58,14 @@ def wait_as_before(cloud: Cloud, before: Counter[str], within_s: float = SOON_S)
         if time.monotonic() > deadline:
             pytest.fail("\n".join(["left over:", *(now - before), "missing:", *(before - now)]))
         time.sleep(0.2)  # between two looks
+
+
+def _dpu(cloud: Cloud, number: int, named: Set[str]) -> Iterator[str]:
+    run = cloud.layout.dpu_run(number)
+    functions = Caller(run / "emulation.sock")("emulation_function_list")
+    yield from (f"{number}: {line}" for line in _target(dpu_target(cloud.layout, number).socket, named))
+    yield from (f"{number}: slot {json.dumps(each)}" for each in functions)
+    yield from (f"{number}: switch {line}" for line in _switch(run / "db.sock"))
 
 
 def _target(socket: Path, named: Set[str]) -> Iterator[str]:

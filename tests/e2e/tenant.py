@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from provider.api.names import AGENT_LEASE, INSTALLATION_NAMESPACE, PROVIDER_LEASE, dpu_namespace
+from provider.api.names import AGENT_LEASE, ANNOTATION_PAUSED, INSTALLATION_NAMESPACE, PROVIDER_LEASE, dpu_namespace
 from sandbox import inventory
 from sandbox.cloud import Cloud
 from tests.waiting import wait_for
@@ -40,8 +40,11 @@ class Tenant:
         self.kubectl = cloud.kubectl
         self.namespace = namespace
 
-    def apply(self, name: str = "bm-01", **spec: Any) -> "Machine":
-        """Apply a machine with one disk and one NIC; ``spec`` replaces fields of its spec."""
+    def apply(self, name: str = "bm-01", *, paused: bool = False, **spec: Any) -> "Machine":
+        """Apply a machine with one disk and one NIC; ``spec`` replaces fields of its spec.
+
+        ``paused``: nothing is done about it yet.
+        """
         wanted: Json = {
             "instanceType": "small",
             "terminationGracePeriodSeconds": 20,
@@ -49,7 +52,9 @@ class Tenant:
             "networkInterfaces": [{"name": "eth0", "network": "tenant-a", "address": f"{ADDRESS}/24"}],
             "cloudInit": {"sshAuthorizedKeys": [self.public_key()]},
         }
-        metadata = {"name": name, "namespace": self.namespace}
+        metadata: Json = {"name": name, "namespace": self.namespace}
+        if paused:
+            metadata["annotations"] = {ANNOTATION_PAUSED: "true"}
         body = {"apiVersion": "metalplane.io/v1alpha1", "kind": "BareMetalMachine", "metadata": metadata}
         self.kubectl.apply([body | {"spec": wanted | spec}])
         return Machine(self, name)

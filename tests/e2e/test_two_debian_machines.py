@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -77,7 +78,7 @@ def brought_up(cloud: Cloud) -> Pair:
     return Pair(cloud, first, second)
 
 
-def apply(tenant: Tenant, name: str, nics: Sequence[Json], **spec: object) -> Machine:
+def apply(tenant: Tenant, name: str, nics: Sequence[Json], **spec: Any) -> Machine:
     disks = [{"name": "root", "boot": True, "image": "debian", "size": "4Gi"}]
     return tenant.apply(name, disks=disks, networkInterfaces=nics, terminationGracePeriodSeconds=600, **spec)
 

@@ -4,7 +4,8 @@ The steps are not listed by hand: a life without faults is gone through first, a
 there are and who makes them. Each call is then met just before it leaves and just after its reply came: its caller and
 each process that it reaches are killed (SIGKILL); kube-controller-manager is, where a volume is attached or detached;
 and at one call of each sort the API server hangs, or is away, for half a minute. Then each process is killed under a
-machine that runs and writes. After each case the machine must have come to what was asked for and be gone without a
+machine that runs and writes; and a DPU with writes under way hangs, or is shut out from its volume, while that goes to
+another DPU. After each case the machine must have come to what was asked for and be gone without a
 trace on the targets, the switch, the chassis, the API and the disk; no volume may have had two writers at any moment;
 and what was acknowledged to a machine that wrote must be read again with all caches dropped.
 
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,8 +31,9 @@ import pytest
 from sandbox.cloud import Cloud
 from sandbox.errors import SandboxError
 from tests.faults import table
-from tests.faults.cases import Case, calls, cases, prepare, run
-from tests.faults.life import PHASES
+from tests.faults.cases import Case, NotMadeError, calls, cases, prepare, run
+from tests.faults.fault import KINDS
+from tests.faults.life import PHASES, Phase
 from tests.faults.table import Result
 
 _LEDGER = "METALPLANE_BOOT_LEDGER"
@@ -43,7 +45,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     results: list[Result] = []
     try:
-        with _cloud() as cloud:
+        with _cloud(servers=2 if "move" in _phases(arguments) else 1) as cloud:
             _run_all(cloud, _choose(cloud, arguments), arguments.logs, results)
     except SandboxError as error:
         print(f"faults: {error}", file=sys.stderr)
@@ -61,7 +63,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--phase", choices=PHASES, action="append", help="only this phase (may be given again)")
     parser.add_argument("--victim", action="append", help="only this process (may be given again)")
-    parser.add_argument("--fault", choices=("killed", "hangs", "away"), action="append", help="only this sort of fault")
+    parser.add_argument("--fault", choices=KINDS, action="append", help="only this sort of fault")
     parser.add_argument("--call", help="only calls with this in their names")
     parser.add_argument("--most-of-a-name", type=int, default=2, help="of calls of one name, the first so many")
     parser.add_argument("--sample", type=int, help="only so many cases, chosen by --seed")
@@ -75,10 +77,10 @@ def _arguments() -> argparse.Namespace:
 
 
 @contextmanager
-def _cloud() -> Iterator[Cloud]:
+def _cloud(servers: int) -> Iterator[Cloud]:
     with tempfile.TemporaryDirectory(prefix="metalplane-faults-") as directory:
         os.environ[_LEDGER] = str(Path(directory) / "boots")
-        cloud = Cloud(directory, progress=_say)
+        cloud = Cloud(directory, servers=servers, progress=_say)
         try:
             _bring_up(cloud)
             yield cloud
@@ -91,8 +93,13 @@ def _bring_up(cloud: Cloud) -> None:
     prepare(cloud)
 
 
+def _phases(arguments: argparse.Namespace) -> Sequence[Phase]:
+    return arguments.phase or PHASES
+
+
 def _choose(cloud: Cloud, arguments: argparse.Namespace) -> list[Case]:
-    found = [case for case in cases(calls(cloud, arguments.most_of_a_name)) if _is_wanted(case, arguments)]
+    made = calls(cloud, arguments.most_of_a_name, _phases(arguments))
+    found = [case for case in cases(made) if _is_wanted(case, arguments)]
     if arguments.sample is not None and arguments.sample < len(found):
         found = sorted(random.Random(arguments.seed).sample(found, arguments.sample))
     _say(f"{len(found)} cases")
@@ -104,7 +111,7 @@ def _choose(cloud: Cloud, arguments: argparse.Namespace) -> list[Case]:
 
 def _is_wanted(case: Case, arguments: argparse.Namespace) -> bool:
     return (
-        (not arguments.phase or case.phase in arguments.phase)
+        case.phase in _phases(arguments)
         and (not arguments.victim or case.fault.victim in arguments.victim)
         and (not arguments.fault or case.fault.kind in arguments.fault)
         and (not arguments.call or (case.call is not None and arguments.call in case.call.name))
@@ -124,12 +131,14 @@ def _run_all(cloud: Cloud, chosen: list[Case], logs: Path | None, results: list[
 def _run(cloud: Cloud, case: Case) -> Result:
     began = time.monotonic()
     try:
-        made = run(cloud, case)
+        run(cloud, case)
+    except NotMadeError as error:
+        return Result(case, "not made", time.monotonic() - began, str(error))
     except (AssertionError, SandboxError, pytest.fail.Exception) as error:
         return Result(case, "FAILED", time.monotonic() - began, str(error))
     except Exception:  # whatever it was, the other cases are run
         return Result(case, "FAILED", time.monotonic() - began, traceback.format_exc())
-    return Result(case, "ok" if made else "not made", time.monotonic() - began)
+    return Result(case, "ok", time.monotonic() - began)
 
 
 def _begin_anew(cloud: Cloud, logs: Path | None) -> None:

@@ -7,28 +7,33 @@ import threading
 from pathlib import Path
 
 from sandbox.cloud import Cloud
-from tests.e2e.tenant import Machine
+from tests.e2e.tenant import ADDRESS, Machine
 from tests.waiting import wait_for
 
 RECORD_BYTES = 4096
-_FILE = "/root/acknowledged"
+FILE = "/root/acknowledged"
+"""Where a machine with one disk writes."""
+
 _FEW = 20
 """Records that are enough to say that writing goes on."""
 
 # A number is printed once fsync(2) has returned; whoever reads it may rely on the record. A write that fails ends it.
 _WRITE = f"""n=0
 while n=$((n + 1)); do
-  printf '%0{RECORD_BYTES - 1}d\\n' $n | dd of={_FILE} bs={RECORD_BYTES} seek=$((n - 1)) conv=notrunc,fsync 2>&- || exit
+  printf '%0{RECORD_BYTES - 1}d\\n' $n | dd of=$TO bs={RECORD_BYTES} seek=$((n - 1)) conv=notrunc,fsync 2>&- || exit
   echo $n || exit
 done"""
 
 
 class Writing:
-    """A machine that writes without end. What it says is heard over SSH, so it lasts longer than the machine."""
+    """A machine that writes without end. What it says is heard over SSH, so it lasts longer than the machine.
 
-    def __init__(self, machine: Machine) -> None:
+    ``to``: a file or a disk of the machine.
+    """
+
+    def __init__(self, machine: Machine, to: str = FILE) -> None:
         self._acknowledged = 0
-        argv = machine.tenant.cloud.tenant_command(machine.ssh_command(_WRITE))
+        argv = machine.tenant.cloud.tenant_command(machine.ssh_command(f"TO={to}; {_WRITE}"))
         self._process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
@@ -53,12 +58,18 @@ class Writing:
                 self._acknowledged = int(line)
 
 
-def check(machine: Machine, records: int) -> None:
+def check(machine: Machine, records: int, of: str = FILE, address: str = ADDRESS) -> None:
     """Fails unless the machine reads so many records as they were written, from the pool's files and no cache."""
-    wait_for(machine.lets_in, f"{machine.name} lets its tenant in")
+    found = digest_of(machine, of, records * RECORD_BYTES, address)
+    assert found == _digest(records), f"{records} records were acknowledged, and are not all there"
+
+
+def digest_of(machine: Machine, what: str, size_bytes: int, address: str = ADDRESS) -> str:
+    """SHA-256 of the first bytes of a file or a disk, as the pool's files have them."""
+    wait_for(lambda: machine.lets_in(address), f"{machine.name} lets its tenant in")
     _drop_caches(machine.tenant.cloud)
-    found = machine.run(f"echo 3 > /proc/sys/vm/drop_caches; head -c {records * RECORD_BYTES} {_FILE} | sha256sum")
-    assert found.split()[0] == _digest(records), f"{records} records were acknowledged, and are not all there"
+    read = f"echo 3 > /proc/sys/vm/drop_caches; head -c {size_bytes} {what} | sha256sum"
+    return machine.run(read, address).split()[0]
 
 
 def _digest(records: int) -> str:

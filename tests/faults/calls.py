@@ -6,7 +6,7 @@ A span stands in its process's journal before the request leaves, and in its tra
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,14 +25,17 @@ _BETWEEN_LOOKS_S = 0.001
 
 @dataclass(frozen=True, slots=True, order=True)
 class Call:
-    """The ``number``-th call (from 1) of that name by that service since some moment."""
+    """The ``number``-th call (from 1) of that name by that process, or its successors, since some moment.
 
-    service: str
+    A process is named as the sandbox's supervisor names it: two agents are two, though their service is one.
+    """
+
+    process: str
     name: str
     number: int
 
     def __str__(self) -> str:
-        return f"{self.service.removeprefix('metalplane-')}: {self.name} #{self.number}"
+        return f"{self.process}: {self.name} #{self.number}"
 
     @property
     def system(self) -> str:
@@ -41,17 +44,19 @@ class Call:
 
 
 class Spans:
-    """What was written to a directory of traces since the object was made."""
+    """What was written to a directory of traces since the object was made. ``processes``: names of those, by pid."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, processes: Callable[[], Mapping[int, str]]) -> None:
         self._directory = directory
+        self._processes = processes
+        self._names: dict[int, str] = dict(processes())
         self._read: dict[Path, int] = {path: path.stat().st_size for path in self._files()}
         self._counts: dict[Edge, Counter[tuple[str, str]]] = {"before": Counter(), "after": Counter()}
 
     def wait(self, call: Call, edge: Edge, timeout_s: float) -> bool:
         """Return as soon as the call is about to be made, or has just ended; False where it was not made in time."""
         deadline = time.monotonic() + timeout_s
-        while self._look()[edge][call.service, call.name] < call.number:
+        while self._look()[edge][call.process, call.name] < call.number:
             if time.monotonic() > deadline:
                 return False
             time.sleep(_BETWEEN_LOOKS_S)
@@ -61,20 +66,26 @@ class Spans:
         """The calls that changed something, in no order; of a name the first few."""
         ended = self._look()["after"]
         return sorted(
-            Call(service, name, number)
-            for (service, name), count in ended.items()
+            Call(process, name, number)
+            for (process, name), count in ended.items()
             for number in range(1, min(count, most_of_a_name) + 1)
         )
 
     def _look(self) -> dict[Edge, Counter[tuple[str, str]]]:
         for path in self._files():
             edge: Edge = "before" if path.suffix == ".journal" else "after"
-            service = path.name.rsplit("-", 2)[0]
             for span in self._new_spans(path):
                 name = _name(span)
                 if span["kind"] == _CLIENT and not any(look in name for look in _LOOKS):
-                    self._counts[edge][service, name] += 1
+                    self._counts[edge][self._process(path), name] += 1
         return self._counts
+
+    def _process(self, path: Path) -> str:
+        """Who writes the file; its service, where the process ended before anybody looked."""
+        service, pid, _ = path.name.rsplit("-", 2)
+        if int(pid) not in self._names:
+            self._names |= self._processes()
+        return self._names.get(int(pid), service)
 
     def _new_spans(self, path: Path) -> Iterator[Json]:
         known = self._read.get(path, 0)

@@ -1,15 +1,16 @@
 """One case: a machine is brought through a phase of its life, a fault strikes at one call, and all must be well."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sandbox.cloud import Cloud
 from tests.e2e.inventory import inventory, wait_as_before
 from tests.e2e.tenant import Tenant
 from tests.faults.calls import Call, Edge, Spans
-from tests.faults.fault import API_SERVER, CONTROLLER_MANAGER, DISKS, SERVER, Aimed, Fault
+from tests.faults.fault import API_SERVER, CONTROLLER_MANAGER, DISKS, DPU, SERVER, Aimed, Fault
 from tests.faults.images import fresh_image
-from tests.faults.life import SETTLES_S, Life, Phase, Strike, go_through
+from tests.faults.life import PHASES, SETTLES_S, Life, Phase, go_through
+from tests.faults.move import Move, Strike, keep_second_server_free
 from tests.faults.writers import Watch
 
 OUTAGE_S = 30.0
@@ -19,14 +20,16 @@ SILENCE_S = 10.0
 EDGES: tuple[Edge, ...] = ("before", "after")
 
 _CALL_WITHIN_S = 30.0
-_CALLERS = {"metalplane-provider": "provider", "metalplane-agent": "agent-dpu0", "metalplane-lvol": "lvol"}
+_AGENT = "agent-dpu"
 _CALLED = {
-    "emulation": ("chassis-server0",),
-    "ovsdb": ("ovsdb-server-dpu0", "ovs-vswitchd-dpu0"),
+    "emulation": ("chassis-server{number}",),
+    "ovsdb": ("ovsdb-server-dpu{number}", "ovs-vswitchd-dpu{number}"),
     "csi": ("lvol",),
     "bmc": ("bmc-server0", "chassis-server0"),
     "kube": (API_SERVER, "etcd"),
 }
+"""By the first word of a call's name: the processes that it reaches, of the DPU that makes it."""
+
 _FOLLOWS_A_FUNCTION = "kube apply BareMetalMachine"
 """What the provider does with the answer of the function, whose own call has no span."""
 
@@ -40,11 +43,26 @@ _OF_ATTACHMENT = (
 )
 """In the names of calls by which volumes are attached and detached."""
 
+_OF_A_MOVE = (*_OF_ATTACHMENT, "EmulatedDisk", "PersistentVolumeClaim", "emulation_")
+"""In the names of those that a move is struck at: the rest of it is a deletion and a start."""
+
 _UNDER_A_MACHINE = (
     *("spdk-dpu0", f"spdk-dpu0{DISKS}", "spdk-storage", f"spdk-storage{DISKS}", "ovsdb-server-dpu0"),
     *("ovs-vswitchd-dpu0", "agent-dpu0", "relay-dpu0", "lvol", "provider", "function", "bmc-server0"),
     *("chassis-server0", SERVER, API_SERVER, "etcd", CONTROLLER_MANAGER),
 )
+
+_WITH_A_QUEUE = (
+    *(Fault("hangs", victim, SILENCE_S) for victim in (f"spdk-{DPU}{DISKS}", f"spdk-{DPU}", f"agent-{DPU}", DPU)),
+    *(Fault("fenced", victim) for victim in (f"spdk-{DPU}{DISKS}", DPU)),
+    *(Fault("killed", victim) for victim in (f"spdk-{DPU}{DISKS}", f"spdk-{DPU}", "chassis-server0", SERVER)),
+    *(Fault("killed", victim) for victim in ("spdk-storage", f"spdk-storage{DISKS}")),
+)
+"""What strikes a DPU that has writes under way for a volume that is to go to another."""
+
+
+class NotMadeError(Exception):
+    """The call was not made this time, so nothing was struck; all was well."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -62,46 +80,59 @@ class Case:
     @property
     def of_caller(self) -> bool:
         """Whether it is the caller that is struck, and not one of the called."""
-        return self.call is not None and _CALLERS[self.call.service] == self.fault.victim
+        return self.call is not None and self.call.process == self.fault.victim
 
 
 def prepare(cloud: Cloud) -> None:
-    """Have the usual image in the pool, as it is in all cases but those of its import."""
+    """Have the usual image in the pool, as it is in all cases but those of its import; and one server in use."""
+    keep_second_server_free(cloud)
     tenant = Tenant(cloud)
     Life(tenant).create()
     tenant.delete_everything()
 
 
-def calls(cloud: Cloud, most_of_a_name: int) -> dict[Phase, list[Call]]:
+def calls(cloud: Cloud, most_of_a_name: int, phases: Sequence[Phase] = PHASES) -> dict[Phase, list[Call]]:
     """The calls of each phase of a life without faults, in a cloud that is prepared.
 
-    Of an import, what a creation has not; of ``start`` and ``stop``, those to the BMC.
+    Of an import, what a creation has not; of ``start``, ``stop`` and ``cut``, those to the BMC; of ``move``, which
+    takes two servers, those by which the volume goes from one to the other.
     """
-    before, tenant = inventory(cloud), Tenant(cloud)
-    made: dict[Phase, list[Call]] = {}
+    made = _of_one_machine(cloud, most_of_a_name) if set(phases) - {"move"} else {}
+    if "move" in phases:
+        move = Move(Tenant(cloud))
+        found = _made_by(cloud, move.go_through, most_of_a_name)
+        made["move"] = [call for call in found if any(name in call.name for name in _OF_A_MOVE)]
+        Tenant(cloud).delete_everything()
+    return made
 
-    def note(phase: Phase, step: Strike) -> None:
-        spans = Spans(cloud.layout.trace)
-        step()
-        made[phase] = spans.calls(most_of_a_name)
+
+def _of_one_machine(cloud: Cloud, most_of_a_name: int) -> dict[Phase, list[Call]]:
+    before, tenant = inventory(cloud), Tenant(cloud)
+    life = Life(tenant)
 
     def delete() -> None:
         life.delete()
         wait_as_before(cloud, before)  # the machine's own volume goes after it
 
-    life = Life(tenant)
-    note("create", life.create)
-    note("start", life.start)
-    note("stop", life.stop)
-    note("delete", delete)
+    steps: dict[Phase, Strike] = {"create": life.create, "start": life.start, "stop": life.stop}
+    made = {phase: _made_by(cloud, step, most_of_a_name) for phase, step in steps.items()}
+    life.start()
+    made["cut"] = _made_by(cloud, life.cut, most_of_a_name)
+    made["delete"] = _made_by(cloud, delete, most_of_a_name)
     with fresh_image(cloud) as image:
-        note("import", Life(tenant, image).create)
+        made["import"] = _made_by(cloud, Life(tenant, image).create, most_of_a_name)
         tenant.delete_everything()
-    for phase in ("start", "stop"):
+    for phase in ("start", "stop", "cut"):
         made[phase] = [call for call in made[phase] if call.system == "bmc"]
-    usual = {(call.service, call.name) for call in made["create"] if call.name != "csi CreateVolume"}
-    made["import"] = [call for call in made["import"] if (call.service, call.name) not in usual]
+    usual = {(call.process, call.name) for call in made["create"] if call.name != "csi CreateVolume"}
+    made["import"] = [call for call in made["import"] if (call.process, call.name) not in usual]
     return made
+
+
+def _made_by(cloud: Cloud, step: Strike, most_of_a_name: int) -> list[Call]:
+    spans = _spans(cloud)
+    step()
+    return spans.calls(most_of_a_name)
 
 
 def cases(made: dict[Phase, list[Call]]) -> Iterator[Case]:
@@ -111,39 +142,62 @@ def cases(made: dict[Phase, list[Call]]) -> Iterator[Case]:
         for call in each:
             for fault in _kills(call):
                 yield from (Case(phase, call, edge, fault) for edge in EDGES)
-            if (sort := (call.service, call.system)) not in seen:
+            if (sort := (call.process, call.system)) not in seen:
                 seen.add(sort)
                 yield from (Case(phase, call, "before", outage) for outage in _outages())
     faults = [Fault("killed", victim) for victim in _UNDER_A_MACHINE]
     faults += [*_outages(), Fault("hangs", f"spdk-storage{DISKS}", SILENCE_S)]
     yield from (Case("run", None, "before", fault) for fault in faults)
+    if "move" in made:
+        yield from (Case("move", None, "before", fault) for fault in _WITH_A_QUEUE)
 
 
-def run(cloud: Cloud, case: Case) -> bool:
-    """Run one case; False where the call was not made this time. Fails as a test fails, with what is wrong."""
-    before, watch = inventory(cloud), Watch(cloud)
-    aimed: Aimed | None = None
+def run(cloud: Cloud, case: Case) -> None:
+    """Run one case. Fails as a test fails, with what is wrong; raises ``NotMadeError`` where nothing was."""
+    before, watch, shot = inventory(cloud), Watch(cloud), _Shot(cloud, case)
+    go_through(Tenant(cloud), case.phase, case.fault, shot.aim, shot.let_go)
+    wait_as_before(cloud, before, SETTLES_S)
+    watch.check(case.fault, shot.struck_at_ns)
+    if shot.struck_at_ns is None:
+        raise NotMadeError(f"within {_CALL_WITHIN_S:g} s there was no {case.call}")
 
-    def aim() -> Strike:
-        spans = Spans(cloud.layout.trace)
-        nonlocal aimed
-        aimed = target = Aimed(cloud, case.fault)
+
+class _Shot:
+    """A case's fault: aimed once its phase begins, struck at its call, and ended where it lasts."""
+
+    def __init__(self, cloud: Cloud, case: Case) -> None:
+        self._cloud = cloud
+        self._case = case
+        self._aimed: Aimed | None = None
+
+    @property
+    def struck_at_ns(self) -> int | None:
+        return None if self._aimed is None else self._aimed.struck_at_ns
+
+    def aim(self) -> Strike:
+        spans, case = _spans(self._cloud), self._case
+        aimed = self._aimed = Aimed(self._cloud, case.fault)
 
         def strike() -> None:
             if case.call is None or spans.wait(case.call, case.edge, _CALL_WITHIN_S):
-                target.strike()
+                aimed.strike()
 
         return strike
 
-    go_through(Tenant(cloud), case.phase, case.fault, aim)
-    wait_as_before(cloud, before, SETTLES_S)
-    struck_at_ns = None if aimed is None else aimed.struck_at_ns
-    watch.check(case.fault, struck_at_ns)
-    return struck_at_ns is not None
+    def let_go(self) -> None:
+        if self._aimed is not None:
+            self._aimed.let_go()
+
+
+def _spans(cloud: Cloud) -> Spans:
+    def processes() -> dict[int, str]:
+        return {report["pid"]: report["name"] for report in cloud.supervisor.status() if report["pid"] is not None}
+
+    return Spans(cloud.layout.trace, processes)
 
 
 def _kills(call: Call) -> Iterator[Fault]:
-    victims = [_CALLERS[call.service], *_called(call)]
+    victims = [call.process, *_called(call)]
     if any(name in call.name for name in _OF_ATTACHMENT):
         victims.append(CONTROLLER_MANAGER)
     yield from (Fault("killed", victim) for victim in victims)
@@ -155,7 +209,8 @@ def _outages() -> Iterator[Fault]:
 
 
 def _called(call: Call) -> tuple[str, ...]:
+    number = call.process.removeprefix(_AGENT)
     if call.system == "spdk":
-        return ("spdk-dpu0",) if call.service == "metalplane-agent" else ("spdk-storage",)
-    called = _CALLED[call.system]
+        return (f"spdk-dpu{number}",) if call.process.startswith(_AGENT) else ("spdk-storage",)
+    called = tuple(each.format(number=number) for each in _CALLED[call.system])
     return (*called, "function") if call.name == _FOLLOWS_A_FUNCTION else called

@@ -5,7 +5,7 @@ import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import psutil
 
@@ -16,21 +16,28 @@ from sandbox.kubernetes import ControlPlane
 from tests.e2e.tenant import pids
 from tests.waiting import wait_for
 
-Kind = Literal["killed", "hangs", "away"]
+Kind = Literal["killed", "hangs", "away", "fenced"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 API_SERVER = "kube-apiserver"
 CONTROLLER_MANAGER = "kube-controller-manager"
 SERVER = "server0"
 """The server itself: killing its QEMU is what a cut of its power does."""
 
+DPU = "dpu0"
+"""All of that server's DPU that has to do with disks: its agent, and its target with the data path."""
+
 DISKS = "/disks"
 """Behind the name of a stand-in target: the storage daemon that is its data path."""
+
+_OF_THE_DPU = (f"agent-{DPU}", f"spdk-{DPU}", f"spdk-{DPU}{DISKS}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fault:
     """``killed``: SIGKILL, and the sandbox's supervisor starts the next one at once. ``hangs``: stopped for so long,
-    with its connections open and silent. ``away``: killed, and started again only after so long."""
+    with its connections open and silent. ``away``: killed, and started again only after so long. ``fenced``: stopped,
+    and its volumes taken from it meanwhile; it goes on once they were written to elsewhere."""
 
     kind: Kind
     victim: str
@@ -47,35 +54,45 @@ class Aimed:
         self.struck_at_ns: int | None = None
         self._cloud = cloud
         self._fault = fault
-        self._pid = _pid(cloud, fault.victim)
+        self._pids = _pids(cloud, fault.victim)
 
     def strike(self) -> None:
-        """Have it happen, and return when it is over and the API server answers: those who look on do not retry."""
+        """Have it happen, and return when it is over and the API server answers: those who look on do not retry.
+
+        A ``fenced`` victim is stopped until it is let go.
+        """
         self.struck_at_ns = time.time_ns()
         match self._fault.kind:
             case "killed":
-                self._kill()
+                self._signal(signal.SIGKILL)
             case "hangs":
                 self._hang()
             case "away":
                 self._keep_away()
+            case "fenced":
+                self._signal(signal.SIGSTOP)
         wait_for(lambda: answers(self._cloud), "the API server answers")
 
-    def _kill(self) -> None:
-        with suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
+    def let_go(self) -> None:
+        """Have a victim that was stopped go on; harmless for others."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in self._pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def _hang(self) -> None:
-        os.kill(self._pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
         try:
             time.sleep(self._fault.for_s)
         finally:
-            os.kill(self._pid, signal.SIGCONT)
+            self.let_go()
 
     def _keep_away(self) -> None:
         """Only the API server: others have command lines that are not known here."""
         assert self._fault.victim == API_SERVER
-        self._kill()
+        self._signal(signal.SIGKILL)
         self._cloud.supervisor.stop([API_SERVER])
         try:
             time.sleep(self._fault.for_s)
@@ -90,6 +107,10 @@ def answers(cloud: Cloud) -> bool:
     except SandboxError:
         return False
     return True
+
+
+def _pids(cloud: Cloud, victim: str) -> list[int]:
+    return [_pid(cloud, each) for each in (_OF_THE_DPU if victim == DPU else (victim,))]
 
 
 def _pid(cloud: Cloud, victim: str) -> int:

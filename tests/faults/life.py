@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Literal
+from typing import Literal, get_args
 
 from sandbox.cloud import DEFAULT_IMAGE, Cloud
 from tests.conformance.emulation.rig import Caller
@@ -11,30 +11,29 @@ from tests.e2e.tenant import BOOT_S, Machine, Tenant, patch
 from tests.faults.acknowledged import Writing, check
 from tests.faults.fault import CONTROLLER_MANAGER, SERVER, Fault
 from tests.faults.images import fresh_image
+from tests.faults.move import Move, Strike, nothing
 from tests.waiting import wait_for
 
-Phase = Literal["import", "create", "delete", "start", "stop", "run"]
-PHASES: tuple[Phase, ...] = ("import", "create", "delete", "start", "stop", "run")
+Phase = Literal["import", "create", "delete", "start", "stop", "cut", "move", "run"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
 
 SETTLES_S = 120.0
 """kube-controller-manager looks again only after a minute or so, where the API server was away for long."""
 
+_ENOUGH_S = 40
+"""For any machine to shut down."""
+
 _DETACHES_WITHIN_S = 60.0
 _HEARTBEAT = "tests.metalplane.io/heartbeat"
 
-Strike = Callable[[], None]
 Aim = Callable[[], Strike]
-
-
-def _nothing() -> None:
-    """What happens meanwhile where nothing does."""
 
 
 class Life:
     """A tenant's machine. Each step asks for something, has a strike happen meanwhile, and waits until it is so."""
 
     def __init__(self, tenant: Tenant, image: str = DEFAULT_IMAGE) -> None:
-        self._tenant = tenant
+        self.tenant = tenant
         self._image = image
         self._machine: Machine | None = None
 
@@ -44,24 +43,31 @@ class Life:
         assert self._machine is not None
         return self._machine
 
-    def create(self, meanwhile: Strike = _nothing) -> None:
+    def create(self, meanwhile: Strike = nothing) -> None:
         disks = [{"name": "root", "boot": True, "image": self._image, "size": "1Gi"}]
-        self._machine = self._tenant.apply(runStrategy="Halted", terminationGracePeriodSeconds=5, disks=disks)
+        self._machine = self.tenant.apply(runStrategy="Halted", terminationGracePeriodSeconds=5, disks=disks)
         meanwhile()
         self._wait_stopped()
         wait_for(lambda: self.machine.condition("Ready").get("status") == "True", "the machine is ready", SETTLES_S)
 
-    def start(self, meanwhile: Strike = _nothing) -> None:
+    def start(self, meanwhile: Strike = nothing) -> None:
         self.machine.patch({"runStrategy": "Always"})
         meanwhile()
         self.machine.wait_running(BOOT_S)
 
-    def stop(self, meanwhile: Strike = _nothing) -> None:
-        self.machine.patch({"runStrategy": "Halted"})
+    def stop(self, meanwhile: Strike = nothing) -> None:
+        """Have it shut down, in as much time as it takes."""
+        self.machine.patch({"runStrategy": "Halted", "terminationGracePeriodSeconds": _ENOUGH_S})
         meanwhile()
         self._wait_stopped()
 
-    def delete(self, meanwhile: Strike = _nothing) -> None:
+    def cut(self, meanwhile: Strike = nothing) -> None:
+        """Have it stop with no time to shut down."""
+        self.machine.patch({"runStrategy": "Halted", "terminationGracePeriodSeconds": 0})
+        meanwhile()
+        self._wait_stopped()
+
+    def delete(self, meanwhile: Strike = nothing) -> None:
         self.machine.delete()
         meanwhile()
         self.machine.wait_gone(SETTLES_S)
@@ -75,17 +81,20 @@ class Life:
         self.machine.wait_status("Stopped", within_s=SETTLES_S)
 
 
-def go_through(tenant: Tenant, phase: Phase, fault: Fault, aim: Aim) -> None:
-    """Prepare a machine for the phase, take aim, have the phase gone through under fire, and see that all is there."""
+def go_through(tenant: Tenant, phase: Phase, fault: Fault, aim: Aim, let_go: Strike = nothing) -> None:
+    """Prepare a machine for the phase, take aim, have the phase gone through under fire, and see that all is there.
+
+    ``let_go`` ends a fault that lasts.
+    """
     with ExitStack() as images:
         image = images.enter_context(fresh_image(tenant.cloud)) if phase == "import" else DEFAULT_IMAGE
         try:
-            _go_through(Life(tenant, image), phase, fault, aim)
+            _go_through(Life(tenant, image), phase, fault, aim, let_go)
         finally:
             tenant.delete_everything()
 
 
-def _go_through(life: Life, phase: Phase, fault: Fault, aim: Aim) -> None:
+def _go_through(life: Life, phase: Phase, fault: Fault, aim: Aim, let_go: Strike) -> None:
     match phase:
         case "import" | "create":
             life.create(aim())
@@ -102,6 +111,13 @@ def _go_through(life: Life, phase: Phase, fault: Fault, aim: Aim) -> None:
             life.stop(aim())
             life.start()
             check(life.machine, records)
+        case "cut":
+            records = _write_once(life)
+            life.cut(aim())
+            life.start()
+            check(life.machine, records)
+        case "move":
+            Move(life.tenant).go_through(aim(), let_go, revoke=fault.kind == "fenced")
         case "run":
             _run(life, fault, aim)
 

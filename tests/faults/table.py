@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from tests.faults.cases import Case
-from tests.faults.fault import API_SERVER, CONTROLLER_MANAGER
+from tests.faults.fault import API_SERVER, CONTROLLER_MANAGER, KINDS
 from tests.faults.life import PHASES, Phase
 
 Outcome = Literal["ok", "FAILED", "not made"]
@@ -17,7 +17,7 @@ _NOT_RUN = "-"
 _COLUMNS = (
     *(f"{who} killed {edge}" for who in ("caller", "called", CONTROLLER_MANAGER) for edge in ("before", "after")),
     *(f"{API_SERVER} {kind}" for kind in ("hangs", "away")),
-    *("killed", "hangs", "away"),
+    *KINDS,
 )
 
 
@@ -32,10 +32,12 @@ class Result:
 
 
 def markdown(results: Sequence[Result]) -> str:
-    """All phases that any case is of, and below them what failed."""
+    """All phases that any case is of, and below them what failed, and why, and what was not made, and why not."""
     parts = [_table(phase, results) for phase in PHASES if any(result.case.phase == phase for result in results)]
     failed = [result for result in results if result.outcome == "FAILED"]
     parts += [f"### {result.case}\n\n{_indented(result.told)}" for result in failed]
+    not_made = [f"- {result.case}: {result.told}" for result in results if result.outcome == "not made"]
+    parts += ["\n".join(["### Not made", "", *not_made])] if not_made else []
     return "\n\n".join([*parts, summary(results)]) + "\n"
 
 
@@ -76,11 +78,13 @@ def _column(case: Case) -> str:
 
 
 def _cell(results: Sequence[Result]) -> str:
-    """The worst of a cell; where several were called, who it was that failed."""
-    if failed := [result.case.fault.victim for result in results if result.outcome == "FAILED"]:
-        return f"FAILED ({', '.join(failed)})"
-    outcomes = {result.outcome for result in results}
-    return "ok" if "ok" in outcomes else outcomes.pop() if outcomes else _NOT_RUN
+    """What became of the cases of a cell; where they differ, whose is which."""
+    victims: dict[str, list[str]] = defaultdict(list)
+    for result in results:
+        victims[result.outcome].append(result.case.fault.victim)
+    if len(victims) < 2:
+        return next(iter(victims), _NOT_RUN)
+    return "; ".join(f"{outcome} ({', '.join(each)})" for outcome, each in sorted(victims.items()))
 
 
 def _lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:

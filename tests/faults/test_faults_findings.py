@@ -50,10 +50,12 @@ def log(*told: Told) -> list[Request]:
         ([CREATE, shows("v"), DELETE, OTHER, shows("w")], 0),
         ([CREATE, shows("v"), shows("v")], 0),
         ([("nvmf_create_subsystem", {"nqn": "v", "allow_any_host": True})], 1),
+        ([CREATE, host("h.g1"), DELETE, CREATE, host("h.g1")], 0),
+        ([CREATE, host("h.g1"), DELETE, CREATE, host("h.g2"), DELETE, CREATE, host("h.g1")], 1),
     ],
     ids=[
         *("one after the other", "two at once", "across subsystems", "one that was refused"),
-        *("shown twice", "shown again", "asked twice", "open to all"),
+        *("shown twice", "shown again", "asked twice", "open to all", "the same again", "the last but one again"),
     ],
 )
 def test_two_hosts_or_two_exports_of_one_volume_are_seen(told: list[Told], found: int) -> None:
@@ -81,13 +83,18 @@ def test_a_target_that_was_started_anew_lets_nobody_in() -> None:
     assert two_writers(told, None, Exports) == ["v lets in ['h.g1', 'h.g2']"]
 
 
+def test_a_host_that_another_followed_does_not_come_back_with_a_new_target() -> None:
+    told = log(CREATE, host("h.g1"), host("h.g1", "remove"), host("h.g2"), CREATE, host("h.g1"))
+    assert two_writers(told, 3, Exports) == ["v lets h.g1 in again, after h.g2"]
+
+
 def test_two_attachments_of_a_volume_are_seen() -> None:
     assert attached_twice(["pv-1", "pv-2"]) == []
     assert attached_twice(["pv-1", "pv-2", "pv-1"]) == ["2 VolumeAttachments of pv-1"]
 
 
 def test_every_call_is_met_by_every_fault_that_it_can_meet() -> None:
-    export = Call("metalplane-lvol", "spdk nvmf_subsystem_add_host", 1)
+    export = Call("lvol", "spdk nvmf_subsystem_add_host", 1)
     met = [str(case) for case in cases({"create": [export]}) if case.phase == "create"]
     call = "lvol: spdk nvmf_subsystem_add_host #1"
     assert met == [
@@ -98,30 +105,42 @@ def test_every_call_is_met_by_every_fault_that_it_can_meet() -> None:
     ]  # fmt: skip
 
 
+def test_a_move_is_struck_at_both_dpus_and_under_writes() -> None:
+    attached = Call("agent-dpu1", "spdk bdev_nvme_attach_controller", 1)
+    met = [str(case) for case in cases({"move": [attached]}) if case.phase == "move"]
+    call = "agent-dpu1: spdk bdev_nvme_attach_controller #1"
+    assert {f"move: {victim} killed before {call}" for victim in ("agent-dpu1", "spdk-dpu1")} < set(met)
+    assert {"move: dpu0 fenced", "move: dpu0 hangs for 10 s", "move: spdk-dpu0/disks killed"} < set(met)
+
+
 def test_a_row_for_each_step_and_a_column_for_each_fault(tmp_path: Path) -> None:
-    switch = Call("metalplane-agent", "ovsdb transact", 1)
+    switch = Call("agent-dpu0", "ovsdb transact", 1)
     created = [
         Case("create", switch, "before", Fault("killed", victim)) for victim in ("agent-dpu0", "ovsdb-server-dpu0")
     ]
     failed = Case("create", switch, "before", Fault("killed", "ovs-vswitchd-dpu0"))
     written = Case("run", None, "before", Fault("hangs", "kube-apiserver", 30.0))
     results = [Result(case, "ok", 1.0) for case in created]
-    results += [Result(failed, "FAILED", 1.0, "left over:\na port"), Result(written, "not made", 1.0)]
+    results += [Result(failed, "FAILED", 1.0, "left over:\na port"), Result(written, "not made", 1.0, "no such call")]
     write(results, tmp_path / "faults.json")
     assert (tmp_path / "faults.md").read_text() == markdown(results)
     assert markdown(results).splitlines() == [
-        "| create: step             | caller killed before | called killed before       |",
-        "|--------------------------|----------------------|----------------------------|",
-        "| agent: ovsdb transact #1 | ok                   | FAILED (ovs-vswitchd-dpu0) |",
+        "| create: step                  | caller killed before | called killed before                               |",
+        "|-------------------------------|----------------------|----------------------------------------------------|",
+        "| agent-dpu0: ovsdb transact #1 | ok                   | FAILED (ovs-vswitchd-dpu0); ok (ovsdb-server-dpu0) |",
         "",
         "| run: what is struck | hangs    |",
         "|---------------------|----------|",
         "| kube-apiserver      | not made |",
         "",
-        "### create: ovs-vswitchd-dpu0 killed before agent: ovsdb transact #1",
+        "### create: ovs-vswitchd-dpu0 killed before agent-dpu0: ovsdb transact #1",
         "",
         "    left over:",
         "    a port",
+        "",
+        "### Not made",
+        "",
+        "- run: kube-apiserver hangs for 30 s: no such call",
         "",
         "2 ok, 1 failed, 1 not made",
     ]

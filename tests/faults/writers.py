@@ -36,9 +36,14 @@ class Request:
 
 @dataclass
 class Exports:
-    """The storage node's subsystems, by the requests that it executed: their hosts, and the bdevs they show."""
+    """The storage node's subsystems, by the requests that it executed: their hosts, and the bdevs they show.
+
+    ``known``: every host that a subsystem let in, the last one last. One that another followed never comes back: it
+    would bring the writes that it had queued.
+    """
 
     hosts: dict[str, set[str]] = field(default_factory=dict)
+    known: dict[str, list[str]] = field(default_factory=dict)
     bdevs: dict[str, set[str]] = field(default_factory=dict)
 
     def execute(self, request: Request) -> Iterator[str]:
@@ -57,6 +62,7 @@ class Exports:
                 self.hosts[nqn].add(params["host"])
                 if len(self.hosts[nqn]) > 1:
                     yield f"{nqn} lets in {sorted(self.hosts[nqn])}"
+                yield from self._let_in_again(nqn, params["host"])
             case "nvmf_subsystem_remove_host":
                 self.hosts.get(nqn, set()).discard(params["host"])
             case "nvmf_subsystem_add_ns" if nqn in self.bdevs:
@@ -72,6 +78,17 @@ class Exports:
             case _:
                 pass
 
+    def started_anew(self) -> "Exports":
+        """What its successor has."""
+        return Exports(known=self.known)
+
+    def _let_in_again(self, nqn: str, host: str) -> Iterator[str]:
+        known = self.known.setdefault(nqn, [])
+        if host in known[:-1]:
+            yield f"{nqn} lets {host} in again, after {known[-1]}"
+        if host not in known:
+            known.append(host)
+
 
 @dataclass
 class Disks:
@@ -79,6 +96,10 @@ class Disks:
 
     controllers: dict[str, str] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
+
+    def started_anew(self) -> "Disks":
+        """What its successor has."""
+        return Disks()
 
     def execute(self, request: Request) -> Iterator[str]:
         """Yields what must not be."""
@@ -99,10 +120,11 @@ class Disks:
 def two_writers(requests: Iterable[Request], restarted_at_ns: int | None, target: type[Exports | Disks]) -> list[str]:
     """What must not be in what a target was asked, which forgets everything when it is started anew."""
     found: list[str] = []
-    now, old = target(), True
+    now: Exports | Disks = target()
+    old = True
     for request in requests:
         if old and restarted_at_ns is not None and request.at_ns > restarted_at_ns:
-            now, old = target(), False
+            now, old = now.started_anew(), False
         found += now.execute(request)
     return found
 
