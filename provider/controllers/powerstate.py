@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from provider.api.conditions import READY, Condition, find, is_true
+from provider.api.conditions import READY, Condition, is_true
 from provider.api.emulateddisk import EmulatedDisk
 from provider.api.names import LABEL_MACHINE_UID
 from provider.api.powerstate import PowerState
@@ -131,17 +131,20 @@ class PowerStateKind(ObjectKind[PowerState]):
         return self._cache.list(EMULATEDDISK, None, {LABEL_MACHINE_UID: machine_uid})
 
     def _pending(self, obj: PowerState, hold: Hold) -> Iterable[str]:
-        """Devices that are not ready, or not even there: the claim and the machine say how many there will be."""
+        """Devices that are not ready, or not even there: the claim and the machine say how many there will be.
+
+        Disks of volumes are first, for storage takes its time; then those that the provider renders, then NICs.
+        """
         wanted = hold.claim.spec.for_provider
         for resource, count in ((VIRTUALDISK, wanted.disks), (VIRTUALNIC, wanted.nics)):
             present = self._surroundings.siblings(obj.metadata, resource)
             missing = self._composed(hold, resource.kind) - {device["metadata"]["name"] for device in present}
-            yield from (f"{resource.kind} {name} (not there yet)" for name in sorted(missing))
+            yield from (f"{resource.kind} {name}" for name in sorted(missing))
             if not missing and len(present) < count:
                 yield f"{count - len(present)} more of kind {resource.kind}"
-            for device in present:
-                if why := _unready(device):
-                    yield f"{resource.kind} {device['metadata']['name']} ({why})"
+            for device in sorted(present, key=_is_rendered):
+                if not _is_ready(device):
+                    yield f"{resource.kind} {device['metadata']['name']}"
 
     def _composed(self, hold: Hold, kind: str) -> set[str]:
         """Names of the machine's children of a kind; an engine writes them down before it makes the children."""
@@ -158,17 +161,18 @@ def _key(obj: PowerState) -> Key:
     return Key(obj.metadata.namespace, obj.metadata.name)
 
 
-def _unready(device: Json) -> str | None:
-    """Why a device is not ready for its present generation.
+def _is_rendered(device: Json) -> bool:
+    return "volumeRef" not in device["spec"]["forProvider"]
+
+
+def _is_ready(device: Json) -> bool:
+    """Whether a device is ready for its present generation.
 
     One that is being taken away is waited for as well: of a machine that is deleted the devices may be told first, and
     a server must not be started because the last of them has lost its say.
     """
     metadata = device["metadata"]
     if metadata.get("deletionTimestamp"):
-        return "being taken away"
+        return False
     conditions = [Condition.model_validate(entry) for entry in device.get("status", {}).get("conditions", ())]
-    if is_true(conditions, READY, generation=metadata["generation"]):
-        return None
-    condition = find(conditions, READY)
-    return condition.reason if condition is not None and condition.status != "True" else "not seen yet"
+    return is_true(conditions, READY, generation=metadata["generation"])

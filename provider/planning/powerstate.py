@@ -45,7 +45,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """``reading`` is fresh; ``pending`` names the machine's devices that are not ready, and what each waits for.
+    """``reading`` is fresh; ``pending`` names the machine's devices that are not ready, the last to be expected first.
 
     ``boot_disk_shown``: the DPU was asked to show the server the disk that the machine boots from.
     """
@@ -102,7 +102,9 @@ def _plan_on(world: World) -> PowerPlan:
             return _report(world, ready, transition=world.transition, again_s=IN_TRANSITION_S)
         return _report(world, AVAILABLE)
     if world.pending:
-        return _report(world, waiting(Reason.WAITING_FOR_DEVICES, "waiting for " + "; ".join(world.pending)))
+        # One, and not how far it is: each word that changes is a write, for every step of every device.
+        message = f"waiting for {world.pending[0]} (its conditions say why)"
+        return _report(world, waiting(Reason.WAITING_FOR_DEVICES, message))
     ready = waiting(Reason.POWERING_ON, "the BMC was asked to power the server on")
     if _asked(world, "On") and not _is_due_again(world):
         return _report(world, ready, transition=world.transition, again_s=IN_TRANSITION_S)

@@ -28,7 +28,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.cluster = ModelCluster()
-        controllers = build(self.cluster.runtime(), bmc=PlayedBMC(Fuse()))
+        controllers = build(self.cluster.runtime(), bmc=PlayedBMC(Fuse())).controllers
         self.controllers: dict[ResourceType, Controller] = {each.resource: each for each in controllers}
         for kind in {watch.resource for each in controllers for watch in each.watches} | set(self.controllers):
             self.cluster.cache.track(kind)
