@@ -1,6 +1,8 @@
 """What ``python -m sandbox status`` shows: every process, and the cluster as its administrator sees it."""
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from sandbox.paths import Layout
 Json = dict[str, Any]
 
 _COLUMNS = ("name", "state", "pid", "restarts", "lastExit")
+_NAMED = 20
+"""So many servers or machines are shown by name; of more, how many there are. ``-o json`` names all."""
 
 
 def read(directory: Path) -> Json:
@@ -35,9 +39,20 @@ def render(report: Json) -> str:
     cluster = report["cluster"]
     if "error" in cluster:
         return "\n".join([*lines, f"cluster: {cluster['error']}"])
-    lines.append(f"cluster: Kubernetes {cluster['version']}, servers: {', '.join(cluster['servers']) or 'none'}")
-    lines += [f"  {machine['namespace']}/{machine['name']}: {machine['status']}" for machine in cluster["machines"]]
-    return "\n".join(lines)
+    lines.append(f"cluster: Kubernetes {cluster['version']}, {_servers(cluster['servers'])}")
+    return "\n".join([*lines, *_machines(cluster["machines"])])
+
+
+def _servers(names: Sequence[str]) -> str:
+    return f"servers: {', '.join(names) or 'none'}" if len(names) <= _NAMED else f"{len(names)} servers"
+
+
+def _machines(machines: Sequence[Json]) -> list[str]:
+    """Each by its name, or of many how many there are in each state."""
+    if len(machines) <= _NAMED:
+        return [f"  {machine['namespace']}/{machine['name']}: {machine['status']}" for machine in machines]
+    states = Counter(machine["status"] for machine in machines)
+    return [f"  {count} machines {state}" for state, count in states.most_common()]
 
 
 def _cluster(cloud: Cloud) -> Json:

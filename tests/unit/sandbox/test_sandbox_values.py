@@ -130,3 +130,13 @@ def test_status_renders_a_process_that_waits_and_a_cluster_that_does_not_answer(
     assert "etcd" in text
     assert "backoff" in text
     assert text.endswith("cluster: refused")
+
+
+def test_status_counts_the_machines_of_a_large_cloud_by_their_state() -> None:
+    machines = [
+        {"namespace": "tenant-a", "name": f"bm-{number}", "status": "Starting" if number == 7 else "Running"}
+        for number in range(100)
+    ]
+    cluster = {"version": "v1", "servers": [f"server{number}" for number in range(100)], "machines": machines}
+    lines = render({"up": True, "id": "x", "processes": [], "cluster": cluster}).splitlines()
+    assert lines[1:] == ["cluster: Kubernetes v1, 100 servers", "  99 machines Running", "  1 machines Starting"]
