@@ -6,6 +6,8 @@ function, that function is asked about every case there is (plans are pure, so a
     machine     STATUS, from the rules of provider.function.status
     power       PowerState, by asking its planner
     claim       ServerClaim, by asking its planner
+    volume      Volume, by asking its planner
+    disk, nic   VirtualDisk and VirtualNIC, by asking theirs
     devices     the agent's steps and their undoing, from dpu_handler.planning
     reasons     every reason, and who says it, from the source
 """
@@ -15,7 +17,7 @@ import sys
 from collections.abc import Iterator
 
 from sandbox.paths import SOURCE
-from tests.states import claim, devices, machine, power, reasons
+from tests.states import claim, devices, disk, machine, nic, power, reasons, volume
 
 PAGE = SOURCE / "docs" / "states.md"
 _TOP = """\
@@ -44,7 +46,7 @@ def main() -> int:
 
 def _lines() -> Iterator[str]:
     yield _TOP
-    for part in (machine, claim, power, devices, reasons):
+    for part in (machine, claim, volume, disk, nic, power, devices, reasons):
         yield from part.lines()
         yield ""
 

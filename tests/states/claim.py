@@ -1,49 +1,24 @@
 """A ServerClaim: its planner is asked along a claim's whole life."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from provider.api.reasons import Reason
 from provider.api.server import Server
 from provider.api.serverclaim import ServerClaim, ServerClaimObservation
 from provider.planning.action import Action, PatchObject, SwitchPower
 from provider.planning.powerstate import Fault
-from provider.planning.serverclaim import ServerClaimPlan, World, plan
-from tests.states.markdown import OUTSIDE, diagram, prose, table
+from provider.planning.serverclaim import World, plan
+from tests.states.markdown import OUTSIDE
+from tests.states.scenes import Scene, section
 from tests.unit.planning.builders import DELETED, Json, child, server
 
 
-@dataclass(frozen=True)
-class Scene:
-    """What is observed, and in how many words; ``after``: the scenes that it comes from, and by what."""
-
-    name: str
-    seen: str
-    world: World
-    after: tuple[tuple[str, str], ...] = ()
-
-
 def lines() -> Iterator[str]:
-    scenes = list(_scenes())
-    yield from prose("## A ServerClaim")
-    yield from prose("It holds a server for a machine. `Server.spec.claimRef` says so, and nothing else.")
-    rows = ([each.name, each.seen, *_decided(plan(each.world))] for each in scenes)
-    yield from table(("", "observed", "Ready", "done"), rows)
-    edges: dict[tuple[str, str], list[str]] = {}
-    for scene in scenes:
-        for before, cause in scene.after:
-            edges.setdefault((before, scene.name), []).append(cause)
-        if plan(scene.world).gone:
-            edges[scene.name, OUTSIDE] = ["its finalizer is taken off"]
-    yield from diagram(edges)
+    intro = "It holds a server for a machine. `Server.spec.claimRef` says so, and nothing else."
+    yield from section("A ServerClaim", intro, _scenes(), plan, _words)
 
 
-def _decided(decided: ServerClaimPlan) -> tuple[str, str]:
-    done = [_action(action) for action in decided.actions] or (["gone"] if decided.gone else [])
-    return f"{decided.ready.status}, {decided.ready.reason}", "; ".join(done)
-
-
-def _action(action: Action) -> str:
+def _words(action: Action) -> str:
     match action:
         case PatchObject(body=body):
             return "claimRef is cleared" if body["spec"]["claimRef"] is None else "claimRef is written"
@@ -63,7 +38,7 @@ def _world(claim: Json, servers: list[Json], **known: object) -> World:
     return World(ServerClaim.parse(claim), tuple(map(Server.parse, servers)), **known)  # type: ignore[arg-type]
 
 
-def _scenes() -> Iterator[Scene]:
+def _scenes() -> Iterator[Scene[World]]:
     new, held, going = _claim(), _claim(held=True), _claim(deleted=True, held=True)
     mine, others = server("s1", claim=held), server("s1", claim=child("ServerClaim", "other", {}, uid="uid-other"))
     small, free = server("s1", capacity={"cpus": 1, "memory": "1Gi"}), server("s1")
