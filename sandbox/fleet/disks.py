@@ -3,15 +3,58 @@
 One ``Disks`` serves all targets of a process, so what the storage node exports is found by the DPUs' targets.
 """
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sandbox.spdk.data_path import Changed
 from sandbox.spdk.nbd import ExportInfo, NbdRefused
 
 _VHOST, _NBD = "vhost-user-blk", "nbd"
+
+
+class _Connection:
+    """A host's connection to an export (``sandbox.spdk.data_path.Connection``); no request ever waits."""
+
+    node_name = "nothing"
+
+    def __init__(self, disks: "Disks", export: str, info: ExportInfo, changed: Changed) -> None:
+        self.info = info
+        self._disks = disks
+        self._export = export
+        self._changed = changed
+        self._telling: set[asyncio.Task[None]] = set()
+
+    @property
+    def connected(self) -> bool:
+        return self._disks.exports(self._export)
+
+    def reset(self) -> None:
+        """It is there again at once."""
+
+    async def say_goodbye(self) -> None:
+        """It answers always."""
+
+    def give_up(self) -> None:
+        """Nothing to fail."""
+
+    async def close(self) -> None:
+        """Nobody is told any more."""
+        self._disks.forget(self._export, self)
+
+    def tell(self, info: ExportInfo) -> None:
+        """The export is there again."""
+        if info != self.info:
+            self.info = info
+            telling = asyncio.create_task(self._tell(info))
+            self._telling.add(telling)
+            telling.add_done_callback(self._telling.discard)
+
+    async def _tell(self, info: ExportInfo) -> None:
+        await self._changed(info)
 
 
 class Disks:
@@ -22,6 +65,7 @@ class Disks:
         self._names: dict[str, str] = {}
         self._served: dict[str, Path] = {}
         self._connected: Counter[Path] = Counter()
+        self._connections: dict[str, list[_Connection]] = {}
 
     # ---- the servers' side
 
@@ -58,11 +102,23 @@ class Disks:
         if name is not None:
             self._exported.pop(name, None)
 
-    async def export_info(self, host: str, port: int, name: str) -> ExportInfo:
-        """Of whatever is exported by that name. Raises NbdRefused."""
-        if name not in self._exported:
-            raise NbdRefused(f"no export {name!r} at {host}:{port}")
-        return self._exported[name]
+    async def connect_to_export(self, host: str, port: int, export: str, changed: Changed) -> _Connection:
+        """To whatever is exported by that name. Raises NbdRefused."""
+        if export not in self._exported:
+            raise NbdRefused(f"no export {export!r} at {host}:{port}")
+        connection = _Connection(self, export, self._exported[export], changed)
+        self._connections.setdefault(export, []).append(connection)
+        return connection
+
+    def exports(self, name: str) -> bool:
+        """Whether there is an export of that name."""
+        return name in self._exported
+
+    def forget(self, export: str, connection: _Connection) -> None:
+        """A host has left."""
+        self._connections[export].remove(connection)
+        if not self._connections[export]:
+            del self._connections[export]
 
     def vhost_peers(self) -> Mapping[Path, int]:
         """Servers that have opened a disk."""
@@ -76,9 +132,12 @@ class Disks:
         if arguments["type"] == _VHOST:
             self._served[arguments["id"]] = Path(arguments["addr"]["path"])
             return
-        description: str = arguments["description"]
-        self._names[arguments["id"]] = arguments["name"]
-        self._exported[arguments["name"]] = ExportInfo(json.loads(description)["size_bytes"], description)
+        name, description = arguments["name"], arguments["description"]
+        info = ExportInfo(json.loads(description).get("size_bytes", 0), description)
+        self._names[arguments["id"]] = name
+        self._exported[name] = info
+        for connection in self._connections.get(name, ()):
+            connection.tell(info)
 
 
 class NoFiles:

@@ -10,7 +10,9 @@ server's firmware boots from, and the way that data takes:
     server -> vhost-user-blk -> storage daemon of the DPU -> NBD over TCP -> storage daemon of the storage node -> qcow2
 
 What is not: the wire between the two targets. The storage daemon has no NVMe-oF, so a namespace travels as an NBD
-export, one for each (subsystem NQN, host NQN), and the admin queue as JSON lines (`admin_queue`).
+export, one for each (subsystem NQN, host NQN); connections to one are an admin queue and an I/O queue
+(`nbd_connection`), and what happens to it looks as it does on a real target: a new size reaches a running server, I/O
+waits for an export that is revoked, and fails with the detach.
 
 The border: nothing outside `sandbox` may import this package; clients know its socket only.
 
@@ -22,7 +24,8 @@ The border: nothing outside `sandbox` may import this package; clients know its 
   bdevs         the registry of block devices: names, claims, who holds one open
   aio, lvstore, nvme   what a bdev is backed by
   qcow2         the files that volumes are kept in
-  nvmf, nbd     subsystems, hosts, listeners -> NBD exports, and the handshake that tells of one
+  nvmf          subsystems, hosts, listeners -> NBD exports
+  nbd, nbd_connection, io_queue, nbd_errors   a host's connection to an export, and what is left of it after a detach
   vhost         vhost-user-blk controllers
   *_rpc, *_params   handlers and parameters of the nouns that have many
   cli           puts one target together

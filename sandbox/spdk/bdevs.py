@@ -10,7 +10,7 @@ import asyncio
 import errno
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -41,12 +41,14 @@ class BlockNode:
 class Opening:
     """Somebody holds the bdev open.
 
-    `removed` is called once, when the bdev goes away beneath the holder. For as long as `aside` lasts, the holder has
-    let go of the bdev's node.
+    `removed` is called once, when the bdev goes away beneath the holder; `resized` with each new size in bytes, before
+    the bdev shows it: the bdev may have another node then. For as long as `aside` lasts, nobody from outside reads or
+    writes through the holder.
     """
 
     bdev: Bdev
     removed: Callable[[], Awaitable[None]]
+    resized: Callable[[int], Awaitable[None]]
     aside: Callable[[], AbstractAsyncContextManager[None]]
 
 
@@ -92,6 +94,16 @@ class Bdev(ABC):
         """Preferred write alignment and granularity, optimal write size; blocks."""
         return (0, 0, 0)
 
+    @property
+    @abstractmethod
+    def node_name(self) -> str:
+        """The node that `acquire_node` gives; another one when the bdev has got another size, for some."""
+
+    @property
+    def fails(self) -> bool:
+        """Whether its node fails every request from now on, and stays open for whoever has acquired it."""
+        return False
+
     @abstractmethod
     def driver_specific(self) -> dict[str, Json]: ...
 
@@ -105,9 +117,10 @@ class Bdev(ABC):
     def open(
         self,
         removed: Callable[[], Awaitable[None]],
-        aside: Callable[[], AbstractAsyncContextManager[None]],
+        resized: Callable[[int], Awaitable[None]],
+        aside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
     ) -> Opening:
-        opening = Opening(self, removed, aside)
+        opening = Opening(self, removed, resized, aside)
         self.openings.append(opening)
         return opening
 
@@ -217,13 +230,17 @@ class BdevRegistry:
 
     @asynccontextmanager
     async def set_aside(self, bdev: Bdev) -> AsyncIterator[None]:
-        """For as long as the block, nobody has the bdev's node; then all holders have it again."""
+        """For as long as the block, its holders keep away from the bdev whom a change of its size would break."""
         async with AsyncExitStack() as holders:
             for opening in list(bdev.openings):
                 await holders.enter_async_context(opening.aside())
             yield
 
-    def resized(self, bdev: Bdev, num_blocks: int) -> None:
-        """The bdev has a new size, and the ring says so."""
+    async def resized(self, bdev: Bdev, num_blocks: int) -> None:
+        """The bdev has a new size: its holders show it, and the ring says so."""
+        if self._bdevs.get(bdev.name) is not bdev:
+            return
+        for opening in list(bdev.openings):
+            await opening.resized(num_blocks * bdev.block_size)
         bdev.num_blocks = num_blocks
         self.notifications.send("bdev_resize", bdev)

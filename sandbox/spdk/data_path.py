@@ -6,11 +6,42 @@ target for its RPC alone gives it a data path that keeps no data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from sandbox.spdk.nbd import ExportInfo
+
+Changed = Callable[[ExportInfo], Awaitable[None]]
+
+
+class Connection(Protocol):
+    """A host's connection to an export; it reconnects by itself, and requests wait meanwhile.
+
+    When the export has become another while it was away, `info` is its new one and `node_name` a node that fits it, and
+    whoever connected is told (`Changed`); the old node is closed after that.
+    """
+
+    @property
+    def info(self) -> ExportInfo: ...
+
+    @property
+    def node_name(self) -> str: ...
+
+    @property
+    def connected(self) -> bool: ...
+
+    def reset(self) -> None:
+        """Drop the connection and make it anew."""
+
+    async def say_goodbye(self) -> None:
+        """Tell the server, and wait for its answer, if there is one to tell. Raises NbdSilent."""
+
+    def give_up(self) -> None:
+        """Requests that wait fail, and so do all that come."""
+
+    async def close(self) -> None:
+        """Close the node, which nobody uses any more."""
 
 
 class DataPath(Protocol):
@@ -25,8 +56,8 @@ class DataPath(Protocol):
     async def delete_export(self, export_id: str) -> None:
         """Cut an export, whoever uses it; nobody does any more when this returns."""
 
-    async def export_info(self, host: str, port: int, name: str) -> ExportInfo:
-        """What the server at that address tells of an export. Raises NbdRefused."""
+    async def connect_to_export(self, host: str, port: int, export: str, changed: Changed) -> Connection:
+        """Connect to an export of the server at that address. Raises NbdRefused, StorageDaemonError."""
 
     def vhost_peers(self) -> Mapping[Path, int]:
         """Servers connected to each vhost socket; sockets without any may be left out."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import uuid
-from contextlib import nullcontext
 
 from pydantic import Field
 
@@ -198,10 +197,10 @@ class LvolRpc:
             raise NO_SPACE
         if bdev.in_use and grown < 0:
             raise RpcError.from_errno(errno.EBUSY, INVALID_PARAMS)
-        # The storage daemon resizes nothing that it exports: who is connected is cut off and comes back by itself.
+        # An NBD export has one size for life: who is connected is cut off and comes back by itself.
         async with self._registry.set_aside(bdev):
-            await store.resize(lvol, clusters)
-        self._registry.resized(bdev, clusters * store.record.cluster_bytes // bdev.block_size)
+            await bdev.resize(clusters)
+            await self._registry.resized(bdev, clusters * store.record.cluster_bytes // bdev.block_size)
         return True
 
     async def delete(self, params: Name) -> Json:
@@ -230,7 +229,7 @@ class LvolRpc:
     def _enter(self, store: Lvstore, base: Bdev) -> None:
         base.claim = "exclusive_write"
         self._stores.append(store)
-        self._bases[store.record.uuid] = base.open(lambda: self._base_gone(store), nullcontext)
+        self._bases[store.record.uuid] = base.open(lambda: self._base_gone(store), _never_resized)
 
     async def _base_gone(self, store: Lvstore) -> None:
         """The volumes go with the bdev that their lvstore lies on, and whoever serves them is left with none."""
@@ -266,6 +265,10 @@ class LvolRpc:
         if not isinstance(bdev, LvolBdev):
             raise NO_SUCH_DEVICE
         return bdev
+
+
+async def _never_resized(_: int) -> None:
+    """A file that holds an lvstore keeps its size."""
 
 
 def _describe_store(store: Lvstore) -> Json:

@@ -157,8 +157,13 @@ class Lvstore:
         self.save()
         self._files.remove(self.file(lvol))
 
-    async def resize(self, lvol: LvolRecord, clusters: int) -> None:
-        await self._files.resize(self.file(lvol), clusters * self.record.cluster_bytes)
+    async def resize(self, lvol: LvolRecord, clusters: int, node: BlockNode | None) -> None:
+        """`node` has the file open, if anybody does."""
+        size_bytes = clusters * self.record.cluster_bytes
+        if node is None:
+            await self._files.resize(self.file(lvol), size_bytes)
+        else:
+            await node.daemon.execute("block_resize", node_name=node.name, size=size_bytes)
         lvol.clusters = clusters
         self.save()
 
@@ -196,6 +201,10 @@ class LvolBdev(Bdev):
     @property
     def in_use(self) -> bool:
         return self._users > 0
+
+    async def resize(self, clusters: int) -> None:
+        node = BlockNode(self._daemon, self.node_name) if self.in_use else None
+        await self.store.resize(self.lvol, clusters, node)
 
     def driver_specific(self) -> dict[str, Json]:
         lvol, store = self.lvol, self.store

@@ -1,32 +1,28 @@
 """The NVMe-oF initiator: controllers that are attached to a remote subsystem, and the bdevs that their namespaces are.
 
-The wire is NBD (`nvmf`). The storage daemon reconnects by itself and holds I/O back meanwhile, as SPDK does with
-`ctrlr_loss_timeout_sec` -1. It cannot be told to cut a connection: a disabled controller is one by its state alone,
-which decides whether a detach waits for the storage node.
+The wire is NBD (`nvmf`). A connection that is lost is made anew for ever and its I/O waits meanwhile, as with SPDK's
+`ctrlr_loss_timeout_sec` -1 and `fast_io_fail_timeout_sec` 0; a detach fails what waits. A disabled controller is one by
+its state alone, which decides whether a detach waits for the storage node.
 """
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import itertools
 import json
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from sandbox.spdk.bdevs import FILE_EXISTS, NO_SUCH_DEVICE, Bdev, BdevRegistry, BlockNode
-from sandbox.spdk.data_path import DataPath
+from sandbox.spdk.data_path import Connection, DataPath
 from sandbox.spdk.dispatch import INVALID_ARGUMENT, Json, MethodTable, Params, RpcError
 from sandbox.spdk.nbd import ExportInfo, NbdRefused, NbdSilent
 from sandbox.spdk.nvmf import export_name
 from sandbox.spdk.storage_daemon import StorageDaemonError
 
-_ATTACHES = itertools.count(1)
+BLOCK_BYTES = 512
 _TRANSFER_BYTES = 128 * 1024
-_RECONNECT_S = 7 * 24 * 3600
-_ANSWER_S = 3.0
 _INPUT_OUTPUT = RpcError.from_errno(errno.EIO)
 _TIMED_OUT = RpcError.from_errno(errno.ETIMEDOUT)
 _INVALID = RpcError.from_errno(errno.EINVAL)
@@ -61,11 +57,21 @@ class MaybeName(Params):
 
 @dataclass
 class Controller:
-    """An attached controller; without a bdev where an older one holds the namespace's UUID."""
+    """An attached controller.
+
+    It has no bdev while its subsystem shows no namespace, or one whose UUID an older controller holds.
+    """
 
     params: Attach
-    bdev: NvmeBdev | None
+    connection: Connection
+    bdev: NvmeBdev | None = None
     state: Literal["enabled", "disabled", "deleting"] = "enabled"
+
+    @property
+    def shown_state(self) -> str:
+        """As the target lists it."""
+        lost = self.state == "enabled" and not self.connection.connected
+        return "reconnect_is_delayed" if lost else self.state
 
 
 class NvmeBdev(Bdev):
@@ -77,11 +83,14 @@ class NvmeBdev(Bdev):
          "compare_and_write", "copy"}
     )  # fmt: skip
 
-    def __init__(self, daemon: DataPath, params: Attach, info: ExportInfo) -> None:
-        identity = json.loads(info.description)
-        super().__init__(f"{params.name}n1", identity["uuid"], 512, info.size_bytes // 512)
+    def __init__(self, daemon: DataPath, params: Attach, connection: Connection) -> None:
+        identity = _identity(connection.info)
+        super().__init__(f"{params.name}n1", identity["uuid"], BLOCK_BYTES, connection.info.size_bytes // BLOCK_BYTES)
         self._daemon = daemon
-        self.node_name = f"nvme-{next(_ATTACHES)}-{params.name[:18]}"
+        self._connection = connection
+        self._users = 0
+        self._detached = False
+        self._disconnecting = False
         controller = {
             "cntlid": 1,
             "vendor_id": "0x8086",
@@ -111,14 +120,39 @@ class NvmeBdev(Bdev):
     def write_hints(self) -> tuple[int, int, int]:
         return (1, 1, _TRANSFER_BYTES // self.block_size)
 
+    @property
+    def node_name(self) -> str:
+        return self._connection.node_name
+
     def driver_specific(self) -> dict[str, Json]:
         return dict(self.detail)
 
+    @property
+    def fails(self) -> bool:
+        return self._detached
+
     async def acquire_node(self) -> BlockNode:
+        self._users += 1
         return BlockNode(self._daemon, self.node_name)
 
     async def release_node(self) -> None:
-        """The node lives as long as the controller is attached."""
+        self._users -= 1
+        await self._disconnect_unused()
+
+    def detach(self) -> None:
+        """Its controller goes: whatever is asked of it fails."""
+        self._detached = True
+        if self._users:
+            self._connection.give_up()
+
+    async def disconnect(self) -> None:
+        """Close the connection, as soon as nobody has the node any more."""
+        self._disconnecting = True
+        await self._disconnect_unused()
+
+    async def _disconnect_unused(self) -> None:
+        if self._disconnecting and not self._users:
+            await self._connection.close()
 
 
 class NvmeRpc:
@@ -132,6 +166,7 @@ class NvmeRpc:
     def add_to(self, table: MethodTable) -> None:
         table.add("bdev_nvme_attach_controller", Attach, self.attach)
         table.add("bdev_nvme_detach_controller", Name, self.detach)
+        table.add("bdev_nvme_reset_controller", Name, self.reset, decode_error=INVALID_ARGUMENT)
         table.add("bdev_nvme_disable_controller", Name, self.disable, decode_error=INVALID_ARGUMENT)
         table.add("bdev_nvme_enable_controller", Name, self.enable, decode_error=INVALID_ARGUMENT)
         table.add("bdev_nvme_get_controllers", MaybeName, self.get_controllers, optional=True)
@@ -145,31 +180,31 @@ class NvmeRpc:
             )
         if any(other.params.path == params.path for other in self._controllers.values()):
             raise FILE_EXISTS
-        info = await self._connect(params)
-        bdev = NvmeBdev(self._daemon, params, info)
-        if any(bdev.uuid == other.uuid for other in self._registry):
-            # An older controller still holds this namespace: the target says yes, and shows nothing.
-            self._controllers[params.name] = Controller(params, None)
-            return []
-        await self._open(bdev, params)
-        self._controllers[params.name] = Controller(params, bdev)
-        await self._registry.register(bdev)
-        return [bdev.name]
+        controller = Controller(params, await self._connect(params))
+        self._controllers[params.name] = controller
+        await self._show_namespace(controller)
+        return [controller.bdev.name] if controller.bdev is not None else []
 
     async def detach(self, params: Name) -> Json:
-        """Tells the storage node good-bye first and waits for its answer; a disabled controller has none to tell."""
+        """What waits for the subsystem fails, and whoever holds the bdev is left with none.
+
+        The storage node is told good-bye first, and its answer waited for; a disabled controller has none to tell.
+        """
         controller = self._controller(params.name)
-        try:
-            reachable = await self._is_reachable(controller)
-        except NbdSilent as error:
-            controller.state = "deleting"
-            raise _TIMED_OUT from error
+        if controller.state != "disabled":
+            await _say_goodbye(controller)
         del self._controllers[params.name]
-        if controller.bdev is not None:
-            await self._registry.unregister(controller.bdev)
-            # One that was cut off stays open and unused: closing flushes it first, and would wait.
-            if reachable:
-                await self._daemon.execute("blockdev-del", node_name=controller.bdev.node_name)
+        bdev, controller.bdev = controller.bdev, None
+        if bdev is None:
+            await controller.connection.close()
+            return True
+        bdev.detach()
+        await self._registry.unregister(bdev)
+        await bdev.disconnect()
+        return True
+
+    async def reset(self, params: Name) -> Json:
+        self._controller(params.name).connection.reset()
         return True
 
     async def disable(self, params: Name) -> Json:
@@ -192,43 +227,51 @@ class NvmeRpc:
             raise NO_SUCH_DEVICE
         return controller
 
-    async def _connect(self, params: Attach) -> ExportInfo:
-        try:
-            return await self._export_info(params)
-        except (NbdRefused, ValueError) as error:
-            raise _INPUT_OUTPUT from error
-
-    async def _is_reachable(self, controller: Controller) -> bool:
-        """Whether the storage node lets it in. Raises NbdSilent where it has to be asked and does not answer."""
-        try:
-            async with asyncio.timeout(_ANSWER_S if controller.state == "disabled" else None):
-                await self._export_info(controller.params)
-        except TimeoutError:
-            return False
-        except NbdSilent:
-            raise
-        except NbdRefused:
-            return False
-        return True
-
-    async def _export_info(self, params: Attach) -> ExportInfo:
+    async def _connect(self, params: Attach) -> Connection:
         name = export_name(params.subnqn, params.hostnqn)
-        return await self._daemon.export_info(params.traddr, int(params.trsvcid or "4420"), name)
-
-    async def _open(self, bdev: NvmeBdev, params: Attach) -> None:
         try:
-            await self._daemon.execute_raw(
-                "blockdev-add",
-                {
-                    "driver": "nbd",
-                    "node-name": bdev.node_name,
-                    "server": {"type": "inet", "host": params.traddr, "port": params.trsvcid},
-                    "export": export_name(params.subnqn, params.hostnqn),
-                    "reconnect-delay": _RECONNECT_S,
-                },
-            )
-        except StorageDaemonError as error:
+            port = int(params.trsvcid or "4420")
+            return await self._daemon.connect_to_export(params.traddr, port, name, lambda _: self._changed(params.name))
+        except (NbdRefused, StorageDaemonError, ValueError) as error:
             raise _INPUT_OUTPUT from error
+
+    async def _show_namespace(self, controller: Controller) -> None:
+        if _identity(controller.connection.info) == {}:
+            return
+        bdev = NvmeBdev(self._daemon, controller.params, controller.connection)
+        # While an older controller holds this namespace the target says yes to an attach, and shows nothing.
+        if all(bdev.uuid != other.uuid for other in self._registry):
+            controller.bdev = bdev
+            await self._registry.register(bdev)
+
+    async def _changed(self, name: str) -> None:
+        """The subsystem shows something else: another size, no namespace any more, or one again."""
+        controller = self._controllers.get(name)
+        if controller is None:
+            return
+        bdev, connection = controller.bdev, controller.connection
+        if bdev is None:
+            await self._show_namespace(controller)
+        elif _identity(connection.info).get("uuid") != bdev.uuid:
+            controller.bdev = None
+            await self._registry.unregister(bdev)
+            await self._show_namespace(controller)
+        elif connection.info.size_bytes != bdev.size_bytes:
+            await self._registry.resized(bdev, connection.info.size_bytes // BLOCK_BYTES)
+
+
+async def _say_goodbye(controller: Controller) -> None:
+    try:
+        await controller.connection.say_goodbye()
+    except NbdSilent as error:
+        controller.state = "deleting"
+        raise _TIMED_OUT from error
+
+
+def _identity(info: ExportInfo) -> dict[str, Any]:
+    """What the subsystem shows of its namespace; nothing when it has none."""
+    identity: dict[str, Any] = json.loads(info.description)
+    return identity
 
 
 def _check_times(params: Attach) -> None:
@@ -255,9 +298,8 @@ def _trid(params: Attach) -> dict[str, str]:
 
 
 def _describe(controller: Controller) -> Json:
-    params = controller.params
-    host = {"nqn": params.hostnqn, "addr": "", "svcid": "", "no_shn_notification": False}
+    host = {"nqn": controller.params.hostnqn, "addr": "", "svcid": "", "no_shn_notification": False}
     return {
-        "name": params.name,
-        "ctrlrs": [{"state": controller.state, "trid": _trid(params), "cntlid": 1, "host": host}],
+        "name": controller.params.name,
+        "ctrlrs": [{"state": controller.shown_state, "trid": _trid(controller.params), "cntlid": 1, "host": host}],
     }

@@ -1,8 +1,10 @@
 """The NVMe-oF target: subsystems, who may connect to them, and what they show.
 
 The RPC is SPDK's; the wire is NBD. A subsystem has one NBD export for each host that it lists, named after both, made
-when host, namespace and listener are there and cut hard when one of them goes: so a host that is not listed, or not
-any more, finds nothing. The export's description tells what Identify tells: UUID, size, serial and model number.
+when host and listener are there and cut hard when one of them goes: so a host that is not listed, or not any more,
+finds nothing. The export's description tells what Identify tells: UUID, size, serial and model number; without a
+namespace it is empty, and so is the export. When the namespace changes the export is cut and made anew at once, which
+its hosts take for the asynchronous event that NVMe has for it.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ from sandbox.spdk.nvmf_params import (
     is_nqn,
 )
 
+_NO_NAMESPACE = "no-namespace"
+"""The node that a subsystem without a namespace shows: it has no bytes."""
 DISCOVERY_NQN = "nqn.2014-08.org.nvmexpress.discovery"
 _INTERNAL = RpcError(INTERNAL_ERROR, "Internal error")
 _LIMITS = {"min_cntlid": 1, "max_cntlid": 65519, "dmrsl": 2097152, "wzsl": 12}
@@ -59,13 +63,20 @@ class Namespace:
     nsid: int
     bdev: Bdev
     opening: Opening
-    node: str
     uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An NBD export that is there, and the node that it shows."""
+
+    export_id: str
+    node: str
 
 
 @dataclass
 class Subsystem:
-    """One subsystem. `exports` are the NBD exports that are there, by host NQN."""
+    """One subsystem. `exports` are by host NQN."""
 
     nqn: str
     serial_number: str
@@ -76,7 +87,11 @@ class Subsystem:
     hosts: list[str] = field(default_factory=list)
     namespaces: list[Namespace] = field(default_factory=list)
     listeners: list[ListenAddress] = field(default_factory=list)
-    exports: dict[str, str] = field(default_factory=dict)
+    exports: dict[str, Export] = field(default_factory=dict)
+
+    @property
+    def node(self) -> str:
+        return self.namespaces[0].bdev.node_name if self.namespaces else _NO_NAMESPACE
 
 
 def export_name(subnqn: str, hostnqn: str) -> str:
@@ -151,12 +166,14 @@ class NvmfRpc:
         # The namespace claims the bdev: a second subsystem is refused by the target itself.
         if bdev is None or bdev.claim is not None or taken:
             raise INVALID_PARAMETERS
-        node = await bdev.acquire_node()
+        await bdev.acquire_node()
         opening = bdev.open(
-            lambda: self._namespace_gone(subsystem, nsid), lambda: self._namespace_aside(subsystem, bdev)
+            lambda: self._namespace_gone(subsystem, nsid),
+            self._namespace_resized,
+            lambda: self._namespace_aside(subsystem),
         )
         bdev.claim = "exclusive_write"
-        subsystem.namespaces.append(Namespace(nsid, bdev, opening, node.name, wanted.uuid or bdev.uuid))
+        subsystem.namespaces.append(Namespace(nsid, bdev, opening, wanted.uuid or bdev.uuid))
         await self._adjust(subsystem)
         return nsid
 
@@ -233,7 +250,10 @@ class NvmfRpc:
     async def _listen(self, address: ListenAddress) -> None:
         if self._server is None:
             inet = {"type": "inet", "data": {"host": address.traddr, "port": address.trsvcid}}
-            await self._daemon.execute_raw("nbd-server-start", {"addr": inet})
+            # Each host has two connections to each of its exports, and there is no end to volumes.
+            await self._daemon.execute_raw("nbd-server-start", {"addr": inet, "max-connections": 0})
+            empty = {"driver": "null-co", "node-name": _NO_NAMESPACE, "size": 0, "read-zeroes": True}
+            await self._daemon.execute_raw("blockdev-add", empty)
             self._server = (address.traddr, address.trsvcid)
         elif self._server != (address.traddr, address.trsvcid):
             # The storage daemon has one NBD server: a second address is beyond this stand-in.
@@ -241,27 +261,31 @@ class NvmfRpc:
 
     async def _adjust(self, subsystem: Subsystem) -> None:
         """Have the exports that hosts, namespace and listeners ask for, and no others."""
-        shown = bool(subsystem.namespaces and subsystem.listeners)
-        wanted = set(subsystem.hosts) if shown else set()
-        for host in list(subsystem.exports):
-            if host not in wanted:
-                await self._daemon.delete_export(subsystem.exports.pop(host))
+        wanted = set(subsystem.hosts) if subsystem.listeners else set()
+        for host, export in list(subsystem.exports.items()):
+            if host not in wanted or export.node != subsystem.node:
+                del subsystem.exports[host]
+                await self._daemon.delete_export(export.export_id)
         for host in subsystem.hosts:
             if host in wanted and host not in subsystem.exports:
-                namespace = subsystem.namespaces[0]
-                export_id = "ns-" + hashlib.sha256(export_name(subsystem.nqn, host).encode()).hexdigest()[:24]
-                await self._daemon.execute_raw(
-                    "block-export-add",
-                    {
-                        "type": "nbd",
-                        "id": export_id,
-                        "node-name": namespace.node,
-                        "name": export_name(subsystem.nqn, host),
-                        "description": json.dumps(_identity(subsystem, namespace)),
-                        "writable": not namespace.bdev.read_only,
-                    },
-                )
-                subsystem.exports[host] = export_id
+                await self._export(subsystem, host)
+
+    async def _export(self, subsystem: Subsystem, host: str) -> None:
+        name = export_name(subsystem.nqn, host)
+        export = Export("ns-" + hashlib.sha256(name.encode()).hexdigest()[:24], subsystem.node)
+        read_only = any(namespace.bdev.read_only for namespace in subsystem.namespaces)
+        subsystem.exports[host] = export
+        await self._daemon.execute_raw(
+            "block-export-add",
+            {
+                "type": "nbd",
+                "id": export.export_id,
+                "node-name": export.node,
+                "name": name,
+                "description": json.dumps(_identity(subsystem)),
+                "writable": not read_only,
+            },
+        )
 
     async def _drop(self, subsystem: Subsystem, namespace: Namespace) -> None:
         subsystem.namespaces.remove(namespace)
@@ -271,15 +295,16 @@ class NvmfRpc:
         await namespace.bdev.release_node()
 
     @asynccontextmanager
-    async def _namespace_aside(self, subsystem: Subsystem, bdev: Bdev) -> AsyncIterator[None]:
+    async def _namespace_aside(self, subsystem: Subsystem) -> AsyncIterator[None]:
         while subsystem.exports:
-            await self._daemon.delete_export(subsystem.exports.popitem()[1])
-        await bdev.release_node()
+            await self._daemon.delete_export(subsystem.exports.popitem()[1].export_id)
         try:
             yield
         finally:
-            await bdev.acquire_node()
             await self._adjust(subsystem)
+
+    async def _namespace_resized(self, _: int) -> None:
+        """Nothing more: its exports are aside meanwhile, and are made anew."""
 
     async def _namespace_gone(self, subsystem: Subsystem, nsid: int) -> None:
         for namespace in list(subsystem.namespaces):
@@ -320,12 +345,16 @@ def _describe(subsystem: Subsystem) -> Json:
     }
 
 
-def _identity(subsystem: Subsystem, namespace: Namespace) -> dict[str, Json]:
+def _identity(subsystem: Subsystem) -> dict[str, Json]:
     return {
-        "uuid": namespace.uuid,
-        "serial_number": subsystem.serial_number,
-        "model_number": subsystem.model_number,
-        "size_bytes": namespace.bdev.size_bytes,
+        key: value
+        for namespace in subsystem.namespaces[:1]
+        for key, value in (
+            ("uuid", namespace.uuid),
+            ("serial_number", subsystem.serial_number),
+            ("model_number", subsystem.model_number),
+            ("size_bytes", namespace.bdev.size_bytes),
+        )
     }
 
 

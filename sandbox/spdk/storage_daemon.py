@@ -20,10 +20,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox.spdk.nbd import ExportInfo, export_info
+from sandbox.spdk.data_path import Changed
+from sandbox.spdk.nbd_connection import NbdConnection
 from sandbox.spdk.sockets import peers_of_tcp_listener, peers_of_unix_listeners
 
-_CONNECT_TIMEOUT_S = 10.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -106,9 +106,11 @@ class StorageDaemon:
         await self.execute("block-export-del", id=export_id, mode="hard")
         await deleted
 
-    async def export_info(self, host: str, port: int, name: str) -> ExportInfo:
-        """What the NBD server at that address tells of an export. Raises NbdRefused."""
-        return await export_info(host, port, name, _CONNECT_TIMEOUT_S)
+    async def connect_to_export(self, host: str, port: int, export: str, changed: Changed) -> NbdConnection:
+        """Connect to an export of the NBD server at that address. Raises NbdRefused, StorageDaemonError."""
+        connection = NbdConnection(self, host, port, export, changed)
+        await connection.open()
+        return connection
 
     def vhost_peers(self) -> dict[Path, int]:
         """Servers connected to each vhost socket."""
