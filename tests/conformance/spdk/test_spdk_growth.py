@@ -1,0 +1,114 @@
+"""A volume that grows under a running server: its target is told of nothing, and the server sees the new size."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conformance.spdk.node import MIB, SERVER, DpuNode, StorageNode, disk, size_of
+from tests.conformance.spdk.vhost_user import DATA_BYTES, IN_FLIGHT_AT_MOST, OK, VhostUserDisk
+from tests.conformance.spdk.wire import Wire
+from tests.waiting import wait_for
+
+SMALL, LARGE = 64 * MIB, 96 * MIB
+KEPT = 256
+"""Blocks that are written again and again: of each the last write is to be found."""
+
+
+def block(number: int) -> bytes:
+    return number.to_bytes(8, "little") * (DATA_BYTES // 8)
+
+
+def events(wire: Wire, bdev: str) -> list[str]:
+    """What the ring of notifications says of a bdev, oldest first."""
+    return [each["type"] for each in wire.call("notify_get_notifications") if each["ctx"] == bdev]
+
+
+@pytest.fixture
+async def served(storage_side: StorageNode, dpu_side: DpuNode) -> str:
+    """UUID of a volume that the DPU serves as a disk."""
+    volume = await storage_side.clone("grows", SMALL)
+    await dpu_side.converge(disk(await storage_side.publish(volume, SERVER)))
+    return volume
+
+
+@pytest.fixture
+def server(served: str, dpu: Wire) -> Iterator[VhostUserDisk]:
+    with VhostUserDisk(socket_of(dpu)) as connected:
+        yield connected
+
+
+def socket_of(dpu: Wire) -> Path:
+    (controller,) = dpu.call("vhost_get_controllers")
+    return Path(controller["socket"])
+
+
+async def grow(storage: Wire, volume: str) -> Any:
+    return await asyncio.to_thread(storage.call, "bdev_lvol_resize", name=volume, size_in_mib=LARGE // MIB)
+
+
+async def test_a_server_sees_a_new_size_and_its_target_was_asked_for_nothing(
+    served: str, server: VhostUserDisk, storage: Wire, dpu: Wire, dpu_side: DpuNode
+) -> None:
+    (bdev,) = dpu.call("bdev_get_bdevs")
+    assert (server.size_bytes(), size_of(dpu, bdev["name"])) == (SMALL, SMALL)
+    assert server.write_now(0, block(7)) == OK
+    dpu_side.tap.requests.clear()
+    await grow(storage, served)
+    await asyncio.to_thread(wait_for, server.told_of_change, "the server is told", 5.0)
+    assert server.size_bytes() == LARGE
+    assert size_of(dpu, bdev["name"]) == LARGE
+    assert events(dpu, bdev["name"])[-2:] == ["bdev_register", "bdev_resize"]
+    assert dpu.call("bdev_nvme_get_controllers")[0]["ctrlrs"][0]["state"] == "enabled"
+    assert dpu_side.tap.requests == []
+    assert server.read_now(0) == (OK, block(7))
+    assert server.write_now(LARGE - DATA_BYTES, block(8)) == OK
+    assert server.read_now(LARGE - DATA_BYTES) == (OK, block(8))
+
+
+async def test_what_is_written_while_a_volume_grows_is_all_there(
+    served: str, server: VhostUserDisk, storage: Wire
+) -> None:
+    growing = asyncio.create_task(grow(storage, served))
+    under_way: dict[int, int] = {}
+    written, enough = 0, 1 << 20
+    while written < enough:
+        await asyncio.sleep(0)
+        for slot in [slot for slot in under_way if server.status(slot) is not None]:
+            assert server.status(slot) == OK, f"block {under_way[slot]}"
+            server.take(slot)
+            del under_way[slot]
+        while len(under_way) < IN_FLIGHT_AT_MOST:
+            under_way[server.write(written % KEPT * DATA_BYTES, block(written))] = written
+            written += 1
+        if growing.done() and server.told_of_change():
+            enough = written + 4 * IN_FLIGHT_AT_MOST
+    assert [(server.ended(slot), server.take(slot))[0] for slot in under_way] == [OK] * len(under_way)
+    for number in range(max(0, written - KEPT), written):
+        assert server.read_now(number % KEPT * DATA_BYTES) == (OK, block(number)), f"block {number}"
+
+
+async def test_a_volume_that_grew_while_no_server_was_connected_is_shown_whole(
+    served: str, storage: Wire, dpu: Wire
+) -> None:
+    (bdev,) = dpu.call("bdev_get_bdevs")
+    await grow(storage, served)
+    await asyncio.to_thread(wait_for, lambda: size_of(dpu, bdev["name"]) == LARGE, "the DPU sees the new size")
+    with VhostUserDisk(socket_of(dpu)) as server:
+        assert server.size_bytes() == LARGE
+        assert server.write_now(LARGE - DATA_BYTES, block(9)) == OK
+
+
+async def test_a_volume_of_the_target_itself_grows_under_a_server_too(both_sides: tuple[StorageNode, DpuNode]) -> None:
+    storage, dpu_side = both_sides
+    volume = await storage.clone("grows", SMALL)
+    await dpu_side.converge(disk(await storage.publish(volume, SERVER)))
+    (controller,) = await dpu_side.dpu.spdk.vhost_controllers()
+    with VhostUserDisk(Path(controller["socket"])) as server:
+        assert server.size_bytes() == SMALL
+        await storage.spdk.call("bdev_lvol_resize", {"name": volume, "size_in_mib": LARGE // MIB})
+        await asyncio.to_thread(wait_for, server.told_of_change, "the server is told", 5.0)
+        assert server.size_bytes() == LARGE
+        assert server.write_now(LARGE - DATA_BYTES, block(5)) == OK
