@@ -101,7 +101,7 @@ def _choose(cloud: Cloud, arguments: argparse.Namespace) -> list[Case]:
     made = calls(cloud, arguments.most_of_a_name, _phases(arguments))
     found = [case for case in cases(made) if _is_wanted(case, arguments)]
     if arguments.sample is not None and arguments.sample < len(found):
-        found = sorted(random.Random(arguments.seed).sample(found, arguments.sample))
+        found = sorted(random.Random(arguments.seed).sample(found, arguments.sample), key=lambda case: case.place)
     _say(f"{len(found)} cases")
     if arguments.list:
         _say("\n".join(map(str, found)))

@@ -65,7 +65,7 @@ class NotMadeError(Exception):
     """The call was not made this time, so nothing was struck; all was well."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Case:
     """``fault`` strikes just before, or just after, ``call`` in ``phase``; without a call, while the machine runs."""
 
@@ -76,6 +76,11 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.phase}: {self.fault}" + ("" if self.call is None else f" {self.edge} {self.call}")
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """Where it stands among others: by phase, those without a call first."""
+        return self.phase, self.call is not None, self.call, self.edge, self.fault
 
     @property
     def of_caller(self) -> bool:

@@ -54,7 +54,7 @@ def write(results: Sequence[Result], path: Path) -> None:
 
 def _table(phase: Phase, results: Sequence[Result]) -> str:
     cells: dict[str, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
-    for result in sorted((each for each in results if each.case.phase == phase), key=lambda each: each.case):
+    for result in sorted((each for each in results if each.case.phase == phase), key=lambda each: each.case.place):
         cells[_row(result.case)][_column(result.case)].append(result)
     columns = [column for column in _COLUMNS if any(column in row for row in cells.values())]
     rows = [(step, *(_cell(row.get(column, ())) for column in columns)) for step, row in cells.items()]

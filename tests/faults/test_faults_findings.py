@@ -113,6 +113,15 @@ def test_a_move_is_struck_at_both_dpus_and_under_writes() -> None:
     assert {"move: dpu0 fenced", "move: dpu0 hangs for 10 s", "move: spdk-dpu0/disks killed"} < set(met)
 
 
+def test_a_move_without_a_call_stands_in_one_table_with_those_at_calls() -> None:
+    attached = Call("agent-dpu1", "spdk bdev_nvme_attach_controller", 1)
+    results = [Result(case, "ok", 1.0) for case in cases({"move": [attached]}) if case.phase == "move"]
+    told = markdown(results)
+    assert told.startswith("| move: step ")
+    assert all(f"| {row} " in told for row in ("dpu0", "server0", attached))
+    assert told.endswith(f"\n{len(results)} ok, 0 failed, 0 not made\n")
+
+
 def test_a_row_for_each_step_and_a_column_for_each_fault(tmp_path: Path) -> None:
     switch = Call("agent-dpu0", "ovsdb transact", 1)
     created = [
