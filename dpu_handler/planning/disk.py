@@ -257,11 +257,17 @@ def _old_attach(disk: Disk, seen: Observed) -> bool:
 
 
 def _reconnect(disk: Disk, seen: Observed) -> Plan:
-    """Where it was cut off for a detach that went no further, or has requests that nobody waits for any more."""
+    """Where it was cut off for a detach that went no further, or has requests that nobody waits for any more.
+
+    Those that the target itself holds for a storage node that refuses it come back with its next try, 1 s later: it is
+    left cut off until they did.
+    """
     attached = _attached(disk, seen)
-    if attached is None or not (attached.disabled or _is_abandoned(disk, seen)):
+    if attached is None:
         return ()
-    return (*_cut(attached), (EnableNvme(attached.name),))
+    if _is_abandoned(disk, seen):
+        return ((DisableNvme(attached.name),),)
+    return ((EnableNvme(attached.name),),) if attached.disabled else ()
 
 
 def _other_file(disk: Disk, seen: Observed) -> bool:
@@ -317,7 +323,7 @@ def _is_stuck(disk: Disk, seen: Observed) -> bool:
 def _is_abandoned(disk: Disk, seen: Observed) -> bool:
     """A server without power, or without the disk, with requests under way: the storage node fell silent, most likely.
 
-    SPDK's vhost gives them 4 s before it lets their memory go, and crashes on a completion that comes later.
+    SPDK's vhost gives them 4 s, twice, before it lets their memory go, and crashes on a completion that comes later.
     """
     served = seen.vhost.get(disk.controller)
     has_power = any(function.driver_bound for function in seen.functions.values())

@@ -200,8 +200,10 @@ class ModelSpdk(SpdkClient):
         served = [controller for controller, bdev in self._model.vhost.items() if bdev == f"{name}n1"]
         if self._model.powered and any(self._model.slots_of(controller) for controller in served):
             raise Harm("requests of a running server are failed")
+        if self._model.nvme[name]["state"] == "enabled":
+            # Others are with the target itself, and come back with its next try.
+            self._model.waiting -= set(served)
         self._model.nvme[name]["state"] = "disabled"
-        self._model.waiting -= set(served)
         return True
 
     def _bdev_nvme_enable_controller(self, name: str) -> bool:

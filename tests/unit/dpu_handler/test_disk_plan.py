@@ -292,9 +292,24 @@ async def test_a_server_that_lost_its_power_has_its_requests_cut_and_keeps_its_d
     model.silent = True
     assert await rounds(REMOTE_DISK).planned(model) == ()
     model.powered = False
-    assert kinds(await rounds(REMOTE_DISK).planned(model)) == [[DisableNvme], [EnableNvme]]
+    assert kinds(await rounds(REMOTE_DISK).planned(model)) == [[DisableNvme]]
+    await rounds(REMOTE_DISK).attempt(model, rounds(REMOTE_DISK).plan)
+    assert (model.waiting, kinds(await rounds(REMOTE_DISK).planned(model))) == (set(), [[EnableNvme]])
     await rounds(REMOTE_DISK).make(model)
-    assert (model.waiting, is_served(model, REMOTE_DISK)) == (set(), True)
+    assert is_served(model, REMOTE_DISK)
+
+
+async def test_requests_that_the_target_itself_holds_are_waited_for_before_it_connects_again() -> None:
+    model = dpu_with_neighbour(REMOTE_DISK, powered=True)
+    await rounds(REMOTE_DISK).make(model)
+    model.waiting.add(REMOTE_DISK.controller)
+    model.nvme[REMOTE.controller]["state"] = "reconnect_is_delayed"
+    model.powered = False
+    await rounds(REMOTE_DISK).attempt(model, rounds(REMOTE_DISK).plan)
+    assert (model.waiting, model.nvme[REMOTE.controller]["state"]) == ({REMOTE_DISK.controller}, "disabled")
+    assert kinds(await rounds(REMOTE_DISK).planned(model)) == [[DisableNvme]]
+    model.waiting.clear()
+    assert kinds(await rounds(REMOTE_DISK).planned(model)) == [[EnableNvme]]
 
 
 async def test_a_controller_that_was_cut_and_no_more_is_connected_again() -> None:
