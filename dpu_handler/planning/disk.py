@@ -194,7 +194,7 @@ def _bdev_name(disk: Disk, seen: Observed) -> str:
 
 def _in_the_way(disk: Disk, seen: Observed) -> Plan:
     if _old_attach(disk, seen):
-        return undo(disk, seen)
+        return _undo_old(disk, seen)
     reconnect = _reconnect(disk, seen)
     if reconnect:
         return reconnect
@@ -254,6 +254,19 @@ def _old_attach(disk: Disk, seen: Observed) -> bool:
     if attached is None or not isinstance(disk.backing, RemoteVolume):
         return False
     return (attached.subnqn, attached.hostnqn) != (disk.backing.subnqn, disk.backing.hostnqn)
+
+
+def _undo_old(disk: Disk, seen: Observed) -> Plan:
+    """Of an attach whose host was shut out the requests never come back, and a server does not let go of a disk before.
+
+    So they are failed first, and the disk is taken from the server after that.
+    """
+    attached = _attached(disk, seen)
+    if attached is None or attached.connected:
+        return undo(disk, seen)
+    served: Stage = (DeleteController(disk.controller),) if disk.controller in seen.vhost else ()
+    stages = (*_detach(attached), *_hide(disk, seen), served)
+    return tuple(stage for stage in stages if stage)
 
 
 def _reconnect(disk: Disk, seen: Observed) -> Plan:

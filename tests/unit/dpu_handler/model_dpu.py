@@ -86,6 +86,12 @@ class ModelDpu:
         """Whether requests to the bdev wait for a storage node that cannot be reached, or lets us in no more."""
         return any(bdev == f"{name}n1" and each["state"] != "enabled" for name, each in self.nvme.items())
 
+    def is_shut_out(self, name: str) -> bool:
+        """Whether the storage lets a controller's host in no more: its requests never come back."""
+        each = self.nvme[name]
+        _, hosts = self.exports.get(each["subnqn"], ("", set()))
+        return each["state"] != "enabled" and each["hostnqn"] not in hosts
+
     def bdevs(self) -> dict[str, Row]:
         files = {name: {"aio": {"filename": path}} for name, path in self.files.items()}
         remote: dict[str, Row] = {f"{name}n1": {} for name, each in self.nvme.items() if each["shown"]}
@@ -198,7 +204,8 @@ class ModelSpdk(SpdkClient):
         if self._model.nvme[name]["state"] == "resetting":
             raise RpcRefused(-errno.EBUSY, "Device or resource busy", "disable")
         served = [controller for controller, bdev in self._model.vhost.items() if bdev == f"{name}n1"]
-        if self._model.powered and any(self._model.slots_of(controller) for controller in served):
+        used = self._model.powered and any(self._model.slots_of(controller) for controller in served)
+        if used and not self._model.is_shut_out(name):
             raise Harm("requests of a running server are failed")
         if self._model.nvme[name]["state"] == "enabled":
             # Others are with the target itself, and come back with its next try.
@@ -260,7 +267,9 @@ class ModelSpdk(SpdkClient):
     def _drop(self, bdev: str) -> None:
         """What waited fails, and the vhost controller is left with nothing."""
         for controller, served in self._model.vhost.items():
-            if served == bdev and not self._model.slots_of(controller):
+            if served == bdev and (
+                not self._model.slots_of(controller) or self._model.is_shut_out(bdev.removesuffix("n1"))
+            ):
                 self._model.vhost[controller] = None
 
     def _free(self, bdev: str) -> None:

@@ -345,6 +345,14 @@ async def test_a_fenced_attach_is_detached_before_its_vhost_controller_goes_and_
     assert is_served(model, REMOTE_DISK)
 
 
+async def test_requests_to_storage_that_shut_the_host_out_are_failed_before_the_server_is_asked_to_let_go() -> None:
+    model = dpu_with_neighbour(REMOTE_DISK, powered=True)
+    await rounds(REMOTE_DISK).make(model)
+    model.nvme[REMOTE.controller] = attached(VOLUME, SUBSYSTEM, OLDER_HOST, state="reconnect_is_delayed")
+    planned = kinds(await rounds(REMOTE_DISK).planned(model))
+    assert planned == [[DisableNvme], [DetachNvme], [Unplug], [DeleteController]]
+
+
 async def test_a_server_that_clings_to_its_disk_keeps_all_that_is_below_it(disk: Disk) -> None:
     model = dpu_with_neighbour(disk, powered=True)
     await rounds(disk).make(model)
