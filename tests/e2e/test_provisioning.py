@@ -232,7 +232,7 @@ def test_deleted_while_its_storage_is_silent_it_leaves_what_it_was_to_keep_and_n
     machine: Machine, cloud: Cloud, before: Counter[str]
 ) -> None:
     restarts = restarts_of(cloud, "spdk-dpu0")
-    machine.run("nohup sh -c 'while true; do dd if=/dev/zero of=/root/x bs=64k count=64 conv=fsync; done' >&- 2>&- &")
+    machine.start("while dd if=/dev/zero of=/root/x bs=64k count=64 conv=fsync; do :; done")
     with ExitStack() as silence:
         if not cloud.spdk.are_one:
             silence.enter_context(paused(cloud, cloud.storage_target.name))

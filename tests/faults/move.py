@@ -40,7 +40,7 @@ _OTHERS = 2
 _WRITTEN_MIB = 48
 """What both write to: records in front, and behind them what is on its way all the time, so that a DPU has a queue."""
 
-_QUEUE = f"while dd if=/dev/zero of={_DISK} bs=64k seek=512 count=256 conv=notrunc,fsync 2>&-; do :; done"
+_QUEUE = f"while dd if=/dev/zero of={_DISK} bs=64k seek=512 count=256 conv=notrunc,fsync; do :; done"
 _LINE = "the second machine\n"
 _WRITE_OVER = f"yes '{_LINE.strip()}' | head -c {_WRITTEN_MIB << 20} | dd of={_DISK} bs=64k conv=notrunc,fsync"
 
@@ -89,7 +89,7 @@ class Move:
 
     def _write(self) -> Writing:
         wait_for(self._first.lets_in, "the first machine lets its tenant in")
-        self._first.run(f"nohup sh -c '{_QUEUE}' >&- 2>&- <&- &")
+        self._first.start(_QUEUE)
         return Writing(self._first, _DISK)
 
     def _revoke(self) -> None:
