@@ -148,6 +148,35 @@ def test_its_disk_grows_under_it(machine: Machine, data_disk: DataDisk, cloud: C
     assert Caller(cloud.layout.server_run(0) / "control.sock")("boots") == boots
 
 
+def test_a_disk_in_use_whose_attachment_was_deleted_by_hand_fails_its_requests_and_comes_back(
+    machine: Machine, data_disk: DataDisk, cloud: Cloud
+) -> None:
+    if cloud.spdk.are_one:
+        pytest.skip("the DPU's target is the storage node's: a volume under a disk is not taken from it")
+    restarts = restarts_of(cloud, "spdk-dpu0")
+    device = data_disk.device(128 * MIB)
+    writes = f"dd if=/dev/zero of=/dev/{device} bs=64k seek=64 count=16 conv=fsync"
+    machine.start(f"while {writes}; do :; done; echo > /failed")
+    cloud.kubectl.run("delete", f"volumeattachment/{attachment_of(cloud, '128Mi')}", "--wait=false")
+    wait_for(lambda: machine.run("test -e /failed && echo yes || true"), "the requests under way fail", 60.0)
+    wait_for(lambda: data_disk.read(data_disk.device(128 * MIB), 3) == "before", "the disk is back", 60.0)
+    device = data_disk.device(128 * MIB)
+    assert data_disk.read(device, 127) == "beyond"
+    data_disk.write(device, 5, "again")
+    assert data_disk.read(device, 5) == "again"
+    machine.wait_running()
+    assert restarts_of(cloud, "spdk-dpu0") == restarts
+
+
+def attachment_of(cloud: Cloud, size: str) -> str:
+    """Name of the VolumeAttachment of the only volume of that size."""
+    volumes = cloud.kubectl.get("persistentvolumes")["items"]
+    (volume,) = [each["metadata"]["name"] for each in volumes if each["spec"]["capacity"]["storage"] == size]
+    attachments = cloud.kubectl.get("volumeattachments")["items"]
+    held = {each["spec"]["source"]["persistentVolumeName"]: each["metadata"]["name"] for each in attachments}
+    return str(held[volume])
+
+
 def test_with_its_cable_pulled_it_runs_no_longer_though_it_has_power(machine: Machine, control: Caller) -> None:
     functions = Caller(machine.tenant.cloud.layout.dpu_run(0) / "emulation.sock")("emulation_function_list")
     (slot,) = [each["slot"] for each in functions if each["kind"] == "virtio_net"]
