@@ -49,7 +49,7 @@ class Agents:
         if lease is None:
             return self._without_lease(dpu_name, namespace)
         seen = self._unrenewed.get(lease["metadata"]["uid"])
-        if seen is None or not seen.too_long(lease):
+        if seen is None or not seen.too_long:
             return None
         renewed = lease.get("spec", {}).get("renewTime", "an unknown time")
         return f"the agent of DPU {dpu_name} has not been heard of since {renewed}: {_LOOK}"
@@ -64,7 +64,7 @@ class Agents:
             uid = lease["metadata"]["uid"]
             was = before.get(uid)
             seen = self._unrenewed[uid] = _Unrenewed.of(lease, was, passed_s)
-            if was is not None and was.too_long(lease) != seen.too_long(lease):
+            if was is not None and was.too_long != seen.too_long:
                 self._cache.touch(LEASE, Key.of(lease))
 
     def _without_lease(self, dpu_name: str, namespace: str) -> str | None:
@@ -77,19 +77,18 @@ class Agents:
 
 @dataclass(frozen=True, slots=True)
 class _Unrenewed:
-    """For how many seconds a renewal has been the last one."""
+    """For how many seconds a renewal has been the last one, and whether that was longer than the Lease allowed."""
 
     renewal: str
     seconds: float
+    too_long: bool
 
     @classmethod
     def of(cls, lease: Json, before: "_Unrenewed | None", passed_s: float) -> "_Unrenewed":
         renewal = _renewal(lease)
         renewed = before is None or before.renewal != renewal
-        return cls(renewal, 0.0 if before is None or renewed else before.seconds + passed_s)
-
-    def too_long(self, lease: Json) -> bool:
-        return self.seconds >= float(lease.get("spec", {}).get("leaseDurationSeconds", 0))
+        seconds = 0.0 if before is None or renewed else before.seconds + passed_s
+        return cls(renewal, seconds, seconds >= float(lease.get("spec", {}).get("leaseDurationSeconds", 0)))
 
 
 def _renewal(lease: Json) -> str:

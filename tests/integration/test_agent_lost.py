@@ -93,14 +93,13 @@ def neighbour(apiserver: ApiServer, installation: Installation) -> Iterator[Runn
     running.rack.take_away()
 
 
-@pytest.fixture
-def lost(running: Running) -> Iterator[Running]:
-    """The same machine, its agent unheard of for longer than its Lease allows."""
+@pytest.fixture(scope="module")
+def lost(running: Running) -> Running:
+    """The same machine, its agent unheard of for longer than its Lease allows; the last test hears of it again."""
     running.await_word("Running")
     running.agent.beat(1)
     eventually(running.ready, lambda said: said == {("Unknown", "AgentLost")})
-    yield running
-    running.agent.beat(FOR_EVER_S)
+    return running
 
 
 def test_a_running_machine_is_ready_and_its_power_was_switched_once(running: Running) -> None:
@@ -152,15 +151,15 @@ def test_nothing_is_taken_from_a_machine_whose_agent_is_lost(lost: Running) -> N
     assert holder["namespace"] == lost.namespace
 
 
+def test_another_dpus_machine_does_not_notice(neighbour: Running, lost: Running) -> None:
+    lost.await_word("Unknown")
+    assert neighbour.word() == "Running"
+    assert neighbour.ready() == {("True", "Available")}
+
+
 def test_the_machine_runs_again_when_the_agent_is_back(lost: Running) -> None:
     lost.await_word("Unknown")
     lost.agent.beat(FOR_EVER_S)
     lost.await_word("Running")
     assert lost.ready() == {("True", "Available")}
     eventually(lambda: condition(lost.machine())["status"], lambda status: status == "True")
-
-
-def test_another_dpus_machine_does_not_notice(neighbour: Running, lost: Running) -> None:
-    lost.await_word("Unknown")
-    assert neighbour.word() == "Running"
-    assert neighbour.ready() == {("True", "Available")}

@@ -112,7 +112,12 @@ async def register(node_id: str | None, servers: list[Json]) -> list[str]:
     """What becomes of a Lease with that node id where the inventory has those servers."""
     plane = ControlPlane()
     annotations = {} if node_id is None else {ANNOTATION_NODE_ID: node_id}
-    metadata = {"name": AGENT_LEASE, "namespace": LEASE_KEY.namespace, "uid": "uid-lease", "annotations": annotations}
+    metadata = {
+        "name": AGENT_LEASE,
+        "namespace": LEASE_KEY.namespace,
+        "uid": "uid-lease",
+        "annotations": annotations or {},
+    }
     plane.cluster.have(NODE, {"metadata": {"name": "dpu-1", "uid": "uid-node"}})
     plane.cluster.have(LEASE, {"metadata": metadata, "spec": {"leaseDurationSeconds": 15}})
     for resource in (SERVER, CSINODE):
@@ -159,11 +164,11 @@ class Watched:
     def _note(self, *_: object) -> None:
         self.announced += 1
 
-    def renew(self, **annotations: str) -> None:
+    def renew(self, *, duration_s: int = 15, annotations: Json | None = None) -> None:
         self._version += 1
         metadata = {"name": AGENT_LEASE, "namespace": LEASE_KEY.namespace, "uid": "uid-lease"}
-        spec = {"holderIdentity": "agent", "leaseDurationSeconds": 15, "renewTime": f"renewal {self._version}"}
-        more = {"resourceVersion": str(self._version), "annotations": annotations}
+        spec = {"holderIdentity": "agent", "leaseDurationSeconds": duration_s, "renewTime": f"renewal {self._version}"}
+        more = {"resourceVersion": str(self._version), "annotations": annotations or {}}
         self.cache.observe(LEASE, {"metadata": metadata | more, "spec": spec})
 
     def look_after(self, seconds: float) -> bool:
@@ -179,7 +184,7 @@ def test_a_lease_that_is_not_renewed_for_its_duration_is_announced_once_and_so_i
     lost = watched.agents.lost("dpu-1")
     assert lost is not None
     assert "dpu-1 has not been heard of since renewal 1" in lost
-    watched.renew()
+    watched.renew(duration_s=3600)
     assert watched.look_after(LOOK_EVERY_S) is False
     assert watched.announced == 2
 
@@ -190,7 +195,7 @@ def test_renewals_are_announced_to_nobody_and_a_new_node_id_is() -> None:
         watched.renew()
         assert watched.look_after(LOOK_EVERY_S) is False
     assert watched.announced == 0
-    watched.renew(**{ANNOTATION_NODE_ID: "another"})
+    watched.renew(annotations={ANNOTATION_NODE_ID: "another"})
     assert watched.announced == 1
 
 
