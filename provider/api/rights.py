@@ -62,8 +62,8 @@ def provider() -> list[Rule]:
         _rule(_READ, NAMESPACE, NODE),
         # User data is in its tenant's namespace, and a Secret is read only where an object beside it names it.
         _rule(("get",), SECRET),
-        # It sees by the agents' Leases which of them live.
-        _rule(_READ, LEASE),
+        # It sees by the agents' Leases which of them live. They are renewed too often to be watched.
+        _rule(("get", "list"), LEASE),
         _rule(("create",), EVENT),
     ]
 
