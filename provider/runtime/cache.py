@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from provider.api.registry import ResourceType
+from provider.runtime.apply import compact
 from provider.runtime.controller import Json, Key
 
 Listener = Callable[[ResourceType, Json], None]
@@ -109,6 +110,7 @@ class Cache:
         if known is not None and _version(known) >= _version(obj):
             return
         same = self._same.get(rt)
+        obj = compact(obj)
         self._put(rt, key, obj)
         if known is None or same is None or not same(known, obj):
             self._announce(rt, obj)

@@ -3,9 +3,10 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -14,8 +15,6 @@ from provider.runtime.client import KubeClient
 from provider.runtime.kubeconfig import load
 from sandbox.inventory import LIGHT_TENANT
 from tests.bench.waiting import BenchFailed
-
-Json = dict[str, object]
 
 _AT_ONCE = 16
 _FIRST_HOST = 256
@@ -96,20 +95,36 @@ class Machines:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _watch(self) -> None:
-        """Note what the API server tells, until it is cancelled."""
+        """Note what the API server tells, until it is cancelled.
+
+        It ends the stream of who reads too slowly; what went meanwhile is found by the list that the next begins with.
+        """
         access = self._client.access
         connector = aiohttp.TCPConnector(ssl=access.ssl_context(access.credentials()))
-        url = access.server + BAREMETALMACHINE.path(LIGHT_TENANT.name)
-        forever = aiohttp.ClientTimeout(total=None)
-        async with (
-            aiohttp.ClientSession(connector=connector, read_bufsize=_LINE_LIMIT_BYTES) as session,
-            session.get(url, params={"watch": "1"}, timeout=forever) as stream,
-        ):
+        async with aiohttp.ClientSession(connector=connector, read_bufsize=_LINE_LIMIT_BYTES) as session:
+            while True:
+                page = await self._client.list_page(BAREMETALMACHINE, LIGHT_TENANT.name)
+                self._listed(page.items)
+                await self._follow(session, page.resource_version)
+
+    async def _follow(self, session: aiohttp.ClientSession, resource_version: str) -> None:
+        url = self._client.access.server + BAREMETALMACHINE.path(LIGHT_TENANT.name)
+        query = {"watch": "1", "resourceVersion": resource_version}
+        async with session.get(url, params=query, timeout=aiohttp.ClientTimeout(total=None)) as stream:
             async for line in stream.content:
                 event = json.loads(line)
+                if event["type"] == "ERROR":
+                    return
                 self._seen(event["type"], event["object"])
 
-    def _seen(self, kind: str, machine: dict[str, dict[str, list[dict[str, str]]]]) -> None:
+    def _listed(self, machines: Sequence[dict[str, Any]]) -> None:
+        for machine in machines:
+            self._seen("ADDED", machine)
+        there = {machine["metadata"]["name"] for machine in machines}
+        for name in self.ready.keys() - there:
+            self.gone.setdefault(name, time.monotonic())
+
+    def _seen(self, kind: str, machine: dict[str, Any]) -> None:
         name = str(machine["metadata"]["name"])
         if kind == "DELETED":
             self.gone.setdefault(name, time.monotonic())

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from provider.runtime.apply import holds
+from provider.runtime.apply import compact, holds
 
 Json = dict[str, Any]
 
@@ -85,3 +85,20 @@ def test_the_status_is_compared_with_what_we_own_of_the_status() -> None:
     desired = {"metadata": {"name": "x", "namespace": "ns", "uid": "u"}, "status": {"phase": "x"}}
     assert is_no_op(seen, desired, subresource="status")
     assert not is_no_op(seen, desired | {"status": {"phase": "y"}}, subresource="status")
+
+
+def test_it_is_told_from_an_object_as_the_cache_keeps_it_too() -> None:
+    kept = compact(current())
+    assert is_no_op(kept)
+    assert not is_no_op(kept, DESIRED | {"spec": {"size": 1}})
+    assert compact(kept) == kept
+
+
+def test_the_cache_keeps_no_fields_of_updates_and_leaves_the_object_that_it_was_given_as_it_is() -> None:
+    updated = {"manager": "kubectl", "operation": "Update", "fieldsV1": FIELDS}
+    seen = current()
+    seen["metadata"]["managedFields"].append(updated)
+    entries = compact(seen)["metadata"]["managedFields"]
+    assert [type(entry.get("fieldsV1")) for entry in entries] == [str, type(None)]
+    assert seen["metadata"]["managedFields"][1] is updated
+    assert updated["fieldsV1"] is FIELDS
