@@ -204,7 +204,7 @@ def _in_the_way(disk: Disk, seen: Observed) -> Plan:
     controller = seen.vhost.get(disk.controller)
     if controller is not None and _serves_nothing(controller, disk, seen):
         # SPDK does not bind it again when the bdev comes back; and with a server connected it never answers a delete.
-        return (*_hide(disk, seen), (DeleteController(disk.controller),))
+        return (*_hide(disk, seen), *_stop_serving(disk, seen))
     return ()
 
 
@@ -264,9 +264,7 @@ def _undo_old(disk: Disk, seen: Observed) -> Plan:
     attached = _attached(disk, seen)
     if attached is None or attached.connected:
         return undo(disk, seen)
-    served: Stage = (DeleteController(disk.controller),) if disk.controller in seen.vhost else ()
-    stages = (*_detach(attached), *_hide(disk, seen), served)
-    return tuple(stage for stage in stages if stage)
+    return (*_detach(attached), *_hide(disk, seen), *_stop_serving(disk, seen))
 
 
 def _reconnect(disk: Disk, seen: Observed) -> Plan:
@@ -298,12 +296,14 @@ def _serves_nothing(controller: VhostController, disk: Disk, seen: Observed) -> 
 
 
 def _undo_below(disk: Disk, seen: Observed) -> Plan:
-    served: Stage = (DeleteController(disk.controller),) if disk.controller in seen.vhost else ()
-    backed = _let_go(disk, seen)
+    served, backed = _stop_serving(disk, seen), _let_go(disk, seen)
     # A target that waits for an unreachable storage node never answers the delete of a vhost controller: its queued
     # requests fail with the detach, and only then can the vhost controller go.
-    stages = (*backed, served) if _is_stuck(disk, seen) else (served, *backed)
-    return tuple(stage for stage in stages if stage)
+    return (*backed, *served) if _is_stuck(disk, seen) else (*served, *backed)
+
+
+def _stop_serving(disk: Disk, seen: Observed) -> Plan:
+    return ((DeleteController(disk.controller),),) if disk.controller in seen.vhost else ()
 
 
 def _let_go(disk: Disk, seen: Observed) -> Plan:
