@@ -6,7 +6,6 @@ when an agent falls silent and when it is back.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from provider.api.names import AGENT_LEASE, ANNOTATION_NODE_ID, DPU_NAMESPACE_PREFIX, dpu_namespace
 from provider.api.registry import CSINODE, EMULATEDDISK, EMULATEDNIC, LEASE, NODE, SERVER, VIRTUALDISK, VIRTUALNIC
@@ -16,6 +15,7 @@ from provider.runtime.cache import Cache
 from provider.runtime.clock import boot_time_s
 from provider.runtime.context import Runtime
 from provider.runtime.controller import Json, Key, Outcome, Settled, Watch
+from provider.runtime.lease import LeaseFreshness
 from provider.runtime.polling import Poll
 
 _DEVICES = (VIRTUALDISK, VIRTUALNIC)
@@ -38,7 +38,9 @@ class Agents:
         self._cache = cache
         self._clock = clock
         self._looked_at = float("-inf")
-        self._unrenewed: dict[str, _Unrenewed] = {}
+        self._watched_s = 0.0
+        self._freshness = LeaseFreshness(lambda: self._watched_s)
+        self._silent: set[str] = set()
         fields = f"metadata.name={AGENT_LEASE}"  # other Leases concern nobody here
         self.poll = Poll(LEASE, LOOK_EVERY_S, same=_means_the_same, listed=self.look, fields=fields)
 
@@ -48,8 +50,7 @@ class Agents:
         lease = self._cache.get(LEASE, Key(namespace, AGENT_LEASE))
         if lease is None:
             return self._without_lease(dpu_name, namespace)
-        seen = self._unrenewed.get(lease["metadata"]["uid"])
-        if seen is None or not seen.too_long:
+        if lease["metadata"]["uid"] not in self._silent:
             return None
         renewed = lease.get("spec", {}).get("renewTime", "an unknown time")
         return f"the agent of DPU {dpu_name} has not been heard of since {renewed}: {_LOOK}"
@@ -57,14 +58,14 @@ class Agents:
     def look(self) -> None:
         """Take note of every Lease as just listed; who fell silent or is back is announced."""
         now = self._clock()
-        passed_s = min(now - self._looked_at, LOOK_EVERY_S)
+        self._watched_s += min(now - self._looked_at, LOOK_EVERY_S)
         self._looked_at = now
-        before, self._unrenewed = self._unrenewed, {}
+        before, self._silent = self._silent, set()
         for lease in self._cache.list(LEASE):
             uid = lease["metadata"]["uid"]
-            was = before.get(uid)
-            seen = self._unrenewed[uid] = _Unrenewed.of(lease, was, passed_s)
-            if was is not None and was.too_long != seen.too_long:
+            if self._freshness.remaining_s(lease) <= 0:
+                self._silent.add(uid)
+            if (uid in before) != (uid in self._silent):
                 self._cache.touch(LEASE, Key.of(lease))
 
     def _without_lease(self, dpu_name: str, namespace: str) -> str | None:
@@ -73,27 +74,6 @@ class Agents:
         if not any(device.get("status") for device in devices):
             return None
         return f"the agent of DPU {dpu_name} has no Lease {namespace}/{AGENT_LEASE} any more: {_LOOK}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Unrenewed:
-    """For how many seconds a renewal has been the last one, and whether that was longer than the Lease allowed."""
-
-    renewal: str
-    seconds: float
-    too_long: bool
-
-    @classmethod
-    def of(cls, lease: Json, before: "_Unrenewed | None", passed_s: float) -> "_Unrenewed":
-        renewal = _renewal(lease)
-        renewed = before is None or before.renewal != renewal
-        seconds = 0.0 if before is None or renewed else before.seconds + passed_s
-        return cls(renewal, seconds, seconds >= float(lease.get("spec", {}).get("leaseDurationSeconds", 0)))
-
-
-def _renewal(lease: Json) -> str:
-    spec = lease.get("spec", {})
-    return f"{spec.get('holderIdentity')} {spec.get('renewTime')}"
 
 
 def _means_the_same(known: Json, lease: Json) -> bool:

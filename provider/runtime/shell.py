@@ -86,10 +86,7 @@ class _Shell:
             asyncio.create_task(self._watch(unwatch, stop), name="watch"),
             asyncio.create_task(self._resync(), name="resync"),
             asyncio.create_task(self._resync_relisted(), name="relist"),
-            *(
-                asyncio.create_task(poll.run(self._runtime.client, self._runtime.cache), name=f"poll {rt.plural}")
-                for rt, poll in self._polls.items()
-            ),
+            *(asyncio.create_task(self._poll(poll), name=f"poll {rt.plural}") for rt, poll in self._polls.items()),
         }
         ready.set()
         try:
@@ -118,22 +115,23 @@ class _Shell:
             return False
 
     async def _list(self, rt: ResourceType) -> bool:
+        scopes: Sequence[str | None] = (self._namespaces if rt.namespaced else None) or (None,)
+        poll = self._polls.get(rt)
         try:
-            await self._take_in(rt)
+            for namespace in scopes:
+                page = await self._runtime.client.list_page(rt, namespace, fields=poll.fields if poll else None)
+                self._runtime.cache.replace(rt, page.items, page.resource_version, namespace)
         except KubeError as error:
             _LOG.warning("list failed kind=%s error=%s", rt.kind, error)
             return False
+        if poll is not None:
+            poll.listed()
         return True
 
-    async def _take_in(self, rt: ResourceType) -> None:
-        client, cache = self._runtime.client, self._runtime.cache
-        if rt in self._polls:
-            await self._polls[rt].look(client, cache)
-            return
-        scopes: Sequence[str | None] = (self._namespaces if rt.namespaced else None) or (None,)
-        for namespace in scopes:
-            page = await client.list_page(rt, namespace)
-            cache.replace(rt, page.items, page.resource_version, namespace)
+    async def _poll(self, poll: Poll) -> None:
+        while True:
+            await asyncio.sleep(poll.period_s)
+            await self._list(poll.resource)
 
     async def _watch(self, unwatch: asyncio.Event, stop: asyncio.Event) -> None:
         watcher = Watcher(
