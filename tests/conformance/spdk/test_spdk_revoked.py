@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dpu_handler.planning.disk import Disk
 from tests.conformance.spdk.node import MIB, SERVER, DpuNode, StorageNode, disk
 from tests.conformance.spdk.vhost_user import DATA_BYTES, IO_ERROR, OK, VhostUserDisk
 from tests.conformance.spdk.wire import Wire
@@ -51,6 +52,19 @@ async def call(wire: Wire, method: str, **params: Any) -> Any:
     return await asyncio.to_thread(wire.call, method, **params)
 
 
+async def serve(name: str, storage_side: StorageNode, dpu_side: DpuNode) -> tuple[str, Context, Disk]:
+    """A new volume, what it was published as, and the disk that it is served as."""
+    volume = await storage_side.clone(name, 64 * MIB)
+    context = await storage_side.publish(volume, SERVER)
+    wanted = disk(context)
+    await dpu_side.converge(wanted)
+    return volume, context, wanted
+
+
+async def server_gone(dpu: Wire) -> None:
+    await asyncio.to_thread(wait_for, lambda: served(dpu)["sessions"] == 0, "the target sees its server go")
+
+
 async def serve_again(storage_side: StorageNode, dpu_side: DpuNode, dpu: Wire, volume: str) -> None:
     """As for another start of the server: the volume is published anew, and all of the disk is made again."""
     wanted = disk(await storage_side.publish(volume, SERVER))
@@ -64,10 +78,7 @@ async def serve_again(storage_side: StorageNode, dpu_side: DpuNode, dpu: Wire, v
 async def test_requests_wait_for_a_revoked_export_and_fail_with_the_detach(
     revoke: Callable[[Wire, Context], None], storage_side: StorageNode, dpu_side: DpuNode, storage: Wire, dpu: Wire
 ) -> None:
-    volume = await storage_side.clone("revoked", 64 * MIB)
-    context = await storage_side.publish(volume, SERVER)
-    wanted = disk(context)
-    await dpu_side.converge(wanted)
+    volume, context, wanted = await serve("revoked", storage_side, dpu_side)
     with connect(dpu) as server:
         assert await asyncio.to_thread(server.write_now, 0, OLD) == OK
         await asyncio.to_thread(revoke, storage, context)
@@ -81,7 +92,7 @@ async def test_requests_wait_for_a_revoked_export_and_fail_with_the_detach(
         assert await asyncio.to_thread(server.write_now, 0, NEW) == IO_ERROR
         assert await asyncio.to_thread(lambda: server.read_now(0)[0]) == IO_ERROR
         assert (served(dpu), dpu.call("bdev_get_bdevs")) == ({"sessions": 1, "bdev": None}, [])
-    await asyncio.to_thread(wait_for, lambda: served(dpu)["sessions"] == 0, "the target sees its server go")
+    await server_gone(dpu)
     await call(dpu, "vhost_delete_controller", ctrlr=wanted.controller)
     await storage_side.unpublish(volume, SERVER)
     await serve_again(storage_side, dpu_side, dpu, volume)
@@ -90,17 +101,14 @@ async def test_requests_wait_for_a_revoked_export_and_fail_with_the_detach(
 async def test_a_namespace_that_is_removed_takes_its_bdev_along(
     storage_side: StorageNode, dpu_side: DpuNode, storage: Wire, dpu: Wire
 ) -> None:
-    volume = await storage_side.clone("removed", 64 * MIB)
-    context = await storage_side.publish(volume, SERVER)
-    wanted = disk(context)
-    await dpu_side.converge(wanted)
+    volume, context, wanted = await serve("removed", storage_side, dpu_side)
     with connect(dpu) as server:
         assert await asyncio.to_thread(server.write_now, 0, OLD) == OK
         await asyncio.to_thread(remove_namespace, storage, context)
         await asyncio.to_thread(wait_for, lambda: served(dpu)["bdev"] is None, "the bdev goes", 5.0)
         assert await asyncio.to_thread(server.write_now, 0, NEW) == IO_ERROR
         assert (served(dpu)["sessions"], state(dpu), dpu.call("bdev_get_bdevs")) == (1, "enabled", [])
-    await asyncio.to_thread(wait_for, lambda: served(dpu)["sessions"] == 0, "the target sees its server go")
+    await server_gone(dpu)
     # It is found again when the namespace is there again, and the vhost controller is not bound to it.
     await call(storage, "nvmf_subsystem_add_ns", nqn=context["subnqn"], namespace={"bdev_name": volume, "nsid": 1})
     await asyncio.to_thread(wait_for, lambda: len(dpu.call("bdev_get_bdevs")) == 1, "the bdev is back", 5.0)
