@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bmctl.errors import BmctlError, ForbiddenError, NotFoundError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
-    from provider.api.registry import ResourceType
+    from provider.api.resources import ResourceType
 
 Json = dict[str, Any]
 

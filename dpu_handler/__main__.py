@@ -15,7 +15,7 @@ from dpu_handler.controllers.emulatednic import EmulatedNICController
 from dpu_handler.execution.dpu import OVSDB_TABLES, Dpu
 from dpu_handler.southbound import EmulationClient, OvsdbClient, SpdkClient
 from provider.api.names import AGENT_LEASE, ANNOTATION_AGENT_VERSION, ANNOTATION_NODE_ID
-from provider.api.registry import EMULATEDDISK, EMULATEDNIC
+from provider.api.resources import EMULATEDDISK, EMULATEDNIC
 from provider.runtime.cache import Cache
 from provider.runtime.client import KubeClient
 from provider.runtime.context import Runtime

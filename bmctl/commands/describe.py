@@ -26,7 +26,7 @@ def describe(
       bmctl describe bm-01
       bmctl describe bm-01 -n tenant-a -o json
     """
-    from provider.api.registry import BAREMETALMACHINE, POWERSTATE, SERVERCLAIM, VIRTUALDISK, VIRTUALNIC, VOLUME
+    from provider.api.resources import BAREMETALMACHINE, POWERSTATE, SERVERCLAIM, VIRTUALDISK, VIRTUALNIC, VOLUME
 
     cluster = connect(kubeconfig, context, namespace)
     machine = cluster.get(BAREMETALMACHINE, name, cluster.namespace)

@@ -32,7 +32,7 @@ def get(
       bmctl get bm-01 -n tenant-a -o yaml
       bmctl get -A -o wide
     """
-    from provider.api.registry import BAREMETALMACHINE
+    from provider.api.resources import BAREMETALMACHINE
 
     if name is not None and all_namespaces:
         cause = "a machine cannot be got by name across all namespaces"

@@ -26,7 +26,7 @@ def connect(kubeconfig: str | None, context: str | None, namespace: str | None) 
 def complete_machine(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of the namespace's machines, for the shell's completion; none where the cluster does not answer."""
     from bmctl.errors import BmctlError
-    from provider.api.registry import BAREMETALMACHINE
+    from provider.api.resources import BAREMETALMACHINE
 
     try:
         cluster = connect(ctx.params.get("kubeconfig"), ctx.params.get("context"), ctx.params.get("namespace"))

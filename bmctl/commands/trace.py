@@ -45,7 +45,7 @@ def trace(
       bmctl trace bm-01 --from .sandbox/trace --depth 1
       METALPLANE_TRACES=.sandbox/trace bmctl trace bm-01 -n tenant-a -o json
     """
-    from provider.api.registry import BAREMETALMACHINE
+    from provider.api.resources import BAREMETALMACHINE
 
     if directory is None:
         raise BmctlError(

@@ -50,7 +50,7 @@ def render(versions: dict[str, Any]) -> str:
 
 def _of_cluster(kubeconfig: str | None, context: str | None) -> dict[str, Any]:
     from provider.api.names import AGENT_LEASE, ANNOTATION_AGENT_VERSION, DPU_NAMESPACE_PREFIX
-    from provider.api.registry import LEASE
+    from provider.api.resources import LEASE
 
     cluster = connect(kubeconfig, context, None)
     server = cluster.read("/version", "Asking the API server for its version")

@@ -15,7 +15,7 @@ from provider.api.emulateddisk import EmulatedDisk, EmulatedDiskStatus
 from provider.api.emulatednic import EmulatedNIC, EmulatedNICStatus
 from provider.api.names import FINALIZER_EMULATION
 from provider.api.reasons import Reason
-from provider.api.registry import ResourceType
+from provider.api.resources import ResourceType
 from provider.runtime.context import Runtime
 from provider.runtime.controller import Json, Lane, RequeueAfter, Settled
 from provider.runtime.errors import NotFound

@@ -15,7 +15,7 @@ from dpu_handler.southbound import SouthboundError
 from provider.api.conditions import EXPORTED, PLUGGED, READY, REMOVED, STAGED
 from provider.api.emulateddisk import EmulatedDisk, EmulatedDiskStatus
 from provider.api.reasons import Reason
-from provider.api.registry import EMULATEDDISK, SECRET
+from provider.api.resources import EMULATEDDISK, SECRET
 from provider.runtime.context import Runtime
 from provider.runtime.controller import Json, Key, Outcome, Settled, Watch
 from provider.runtime.errors import NotFound

@@ -13,7 +13,7 @@ from dpu_handler.southbound import SouthboundError
 from provider.api.conditions import PLUGGED, READY, REMOVED
 from provider.api.emulatednic import EmulatedNIC, EmulatedNICStatus, Reachability
 from provider.api.reasons import Reason
-from provider.api.registry import EMULATEDNIC
+from provider.api.resources import EMULATEDNIC
 from provider.runtime.attribution import trace_of
 from provider.runtime.context import Runtime
 from provider.runtime.controller import Json, Key, Outcome, Settled, Watch

@@ -1,9 +1,7 @@
-"""Every kind that our clients read or write: ours, and the Kubernetes ones beside them."""
+"""Every kind of ours with its model: how it is reached, how it is modelled, and how users see it."""
 
 from dataclasses import dataclass
-from urllib.parse import quote
 
-from provider.api import GROUP, VERSION
 from provider.api.emulateddisk import EmulatedDisk
 from provider.api.emulatednic import EmulatedNIC
 from provider.api.instancetype import InstanceType
@@ -12,47 +10,28 @@ from provider.api.machineimage import MachineImage
 from provider.api.network import Network
 from provider.api.powerstate import PowerState
 from provider.api.providerconfig import ClusterProviderConfig
+from provider.api.resources import (
+    BAREMETALMACHINE,
+    CLUSTERPROVIDERCONFIG,
+    EMULATEDDISK,
+    EMULATEDNIC,
+    INSTANCETYPE,
+    MACHINEIMAGE,
+    NETWORK,
+    POWERSTATE,
+    SERVER,
+    SERVERCLAIM,
+    VIRTUALDISK,
+    VIRTUALNIC,
+    VOLUME,
+    ResourceType,
+)
 from provider.api.schema import ApiModel
 from provider.api.server import Server
 from provider.api.serverclaim import ServerClaim
 from provider.api.virtualdisk import VirtualDisk
 from provider.api.virtualnic import VirtualNIC
 from provider.api.volume import Volume
-
-
-@dataclass(frozen=True, slots=True)
-class ResourceType:
-    """One resource of the Kubernetes API: what its URL and its objects' ``apiVersion`` and ``kind`` are made of."""
-
-    group: str
-    version: str
-    plural: str
-    kind: str
-    namespaced: bool
-
-    @property
-    def api_version(self) -> str:
-        """``apiVersion`` of its objects."""
-        return f"{self.group}/{self.version}" if self.group else self.version
-
-    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
-        """URL path of the collection, of one object, or of a sub-resource of it.
-
-        Raises ``ValueError`` for what no object can be called: a tenant's ``../../neighbour/secrets/x`` is no name.
-        """
-        parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
-        if self.namespaced and namespace is not None:
-            parts += ["namespaces", _segment(namespace)]
-        parts.append(self.plural)
-        parts += [_segment(part) for part in (name, subresource) if part is not None]
-        return "/" + "/".join(parts)
-
-
-def _segment(name: str) -> str:
-    """One part of a path (Kubernetes: "Path segment names"), escaped."""
-    if name in ("", ".", "..") or "/" in name or "%" in name:
-        raise ValueError(f"{name!r} cannot be the name of an object: write one such as bm-01")
-    return quote(name, safe="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,39 +44,6 @@ class ApiKind:
     categories: tuple[str, ...] = ("metalplane",)
     has_status: bool = True
 
-
-def _ours(plural: str, kind: str, *, namespaced: bool = True) -> ResourceType:
-    return ResourceType(GROUP, VERSION, plural, kind, namespaced)
-
-
-BAREMETALMACHINE = _ours("baremetalmachines", "BareMetalMachine")
-SERVERCLAIM = _ours("serverclaims", "ServerClaim")
-VOLUME = _ours("volumes", "Volume")
-VIRTUALDISK = _ours("virtualdisks", "VirtualDisk")
-VIRTUALNIC = _ours("virtualnics", "VirtualNIC")
-POWERSTATE = _ours("powerstates", "PowerState")
-SERVER = _ours("servers", "Server", namespaced=False)
-INSTANCETYPE = _ours("instancetypes", "InstanceType", namespaced=False)
-NETWORK = _ours("networks", "Network", namespaced=False)
-MACHINEIMAGE = _ours("machineimages", "MachineImage", namespaced=False)
-CLUSTERPROVIDERCONFIG = _ours("clusterproviderconfigs", "ClusterProviderConfig", namespaced=False)
-EMULATEDDISK = _ours("emulateddisks", "EmulatedDisk")
-EMULATEDNIC = _ours("emulatednics", "EmulatedNIC")
-
-PERSISTENTVOLUMECLAIM = ResourceType("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True)
-PERSISTENTVOLUME = ResourceType("", "v1", "persistentvolumes", "PersistentVolume", False)
-STORAGECLASS = ResourceType("storage.k8s.io", "v1", "storageclasses", "StorageClass", False)
-VOLUMEATTACHMENT = ResourceType("storage.k8s.io", "v1", "volumeattachments", "VolumeAttachment", False)
-CSIDRIVER = ResourceType("storage.k8s.io", "v1", "csidrivers", "CSIDriver", False)
-CSINODE = ResourceType("storage.k8s.io", "v1", "csinodes", "CSINode", False)
-NODE = ResourceType("", "v1", "nodes", "Node", False)
-SECRET = ResourceType("", "v1", "secrets", "Secret", True)
-NAMESPACE = ResourceType("", "v1", "namespaces", "Namespace", False)
-LEASE = ResourceType("coordination.k8s.io", "v1", "leases", "Lease", True)
-EVENT = ResourceType("events.k8s.io", "v1", "events", "Event", True)
-CUSTOMRESOURCEDEFINITION = ResourceType(
-    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False
-)
 
 _MANAGED = ("crossplane", "managed", "metalplane")
 

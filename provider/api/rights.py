@@ -10,7 +10,7 @@ from typing import Any
 
 from provider.api import GROUP
 from provider.api.names import AGENT_LEASE, PROVIDER_LEASE
-from provider.api.registry import (
+from provider.api.resources import (
     BAREMETALMACHINE,
     CLUSTERPROVIDERCONFIG,
     CSINODE,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from provider.api.names import ANNOTATION_RESOURCE_NAME, LABEL_COMPOSITE, child_name
-from provider.api.registry import (
+from provider.api.resources import (
     BAREMETALMACHINE,
     POWERSTATE,
     SERVERCLAIM,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from provider.api.conditions import Condition
 from provider.api.names import ANNOTATION_PAUSED, FINALIZER_COMPOSITE, LABEL_COMPOSITE
-from provider.api.registry import BAREMETALMACHINE, ResourceType
+from provider.api.resources import BAREMETALMACHINE, ResourceType
 from provider.composition import children, composing, status
 from provider.composition.children import CHILD_KINDS, MANAGER_COMPOSITE, Child
 from provider.composition.composing import Composed

@@ -1,6 +1,6 @@
 """Whether the machine's kind is this engine's to compose, or belongs to a Crossplane that runs in the cluster."""
 
-from provider.api.registry import BAREMETALMACHINE, CUSTOMRESOURCEDEFINITION
+from provider.api.resources import BAREMETALMACHINE, CUSTOMRESOURCEDEFINITION
 from provider.composition.errors import EngineRefused
 from provider.runtime.client import KubeClient
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
-from provider.api.registry import INSTANCETYPE, MACHINEIMAGE, NETWORK, ResourceType
+from provider.api.resources import INSTANCETYPE, MACHINEIMAGE, NETWORK, ResourceType
 from provider.composition.errors import InvalidComposition
 from provider.runtime.cache import Cache
 from provider.runtime.controller import Key

@@ -8,7 +8,7 @@ when an agent falls silent and when it is back.
 from collections.abc import Callable, Sequence
 
 from provider.api.names import AGENT_LEASE, ANNOTATION_NODE_ID, DPU_NAMESPACE_PREFIX, dpu_namespace
-from provider.api.registry import CSINODE, EMULATEDDISK, EMULATEDNIC, LEASE, NODE, SERVER, VIRTUALDISK, VIRTUALNIC
+from provider.api.resources import CSINODE, EMULATEDDISK, EMULATEDNIC, LEASE, NODE, SERVER, VIRTUALDISK, VIRTUALNIC
 from provider.controllers.indexes import DISKS_BY_DPU, NICS_BY_DPU, SERVERS_BY_DPU
 from provider.controllers.routes import nobody
 from provider.runtime.cache import Cache

@@ -2,15 +2,7 @@
 
 from collections.abc import Iterable
 
-from provider.api.registry import (
-    EMULATEDDISK,
-    EMULATEDNIC,
-    SERVER,
-    SERVERCLAIM,
-    VIRTUALDISK,
-    VIRTUALNIC,
-    VOLUME,
-)
+from provider.api.resources import EMULATEDDISK, EMULATEDNIC, SERVER, SERVERCLAIM, VIRTUALDISK, VIRTUALNIC, VOLUME
 from provider.api.volume import Volume
 from provider.planning.volume import claim_name
 from provider.runtime.cache import Index

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from provider.api.registry import SERVER
+from provider.api.resources import SERVER
 from provider.api.server import Server
 from provider.api.serverclaim import ServerClaim
 from provider.controllers.indexes import FREE, SERVERS_BY_CLAIM

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 from provider.api.emulation import TraceParent
 from provider.api.names import ANNOTATION_EXTERNAL_NAME
-from provider.api.registry import ResourceType
+from provider.api.resources import ResourceType
 from provider.controllers.references import ReferenceField
 from provider.controllers.status import ManagedResource
 from provider.execution.objects import ObjectExecutor

@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from provider.api.names import ANNOTATION_EXTERNAL_NAME, ANNOTATION_PAUSED, FINALIZER_MANAGED
 from provider.api.reasons import Reason
-from provider.api.registry import ResourceType
+from provider.api.resources import ResourceType
 from provider.controllers import policies
 from provider.controllers.references import ReferenceField, resolved
 from provider.controllers.status import ManagedResource, Report, render

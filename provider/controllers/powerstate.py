@@ -8,7 +8,7 @@ from provider.api.emulateddisk import EmulatedDisk
 from provider.api.names import LABEL_MACHINE_UID
 from provider.api.powerstate import PowerState
 from provider.api.providerconfig import ClusterProviderConfig
-from provider.api.registry import (
+from provider.api.resources import (
     BAREMETALMACHINE,
     CLUSTERPROVIDERCONFIG,
     EMULATEDDISK,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from provider.api.managed import Selector
 from provider.api.meta import ObjectMeta
-from provider.api.registry import ResourceType
+from provider.api.resources import ResourceType
 from provider.runtime.cache import Cache
 from provider.runtime.controller import Json
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from provider.api.registry import BAREMETALMACHINE, SERVERCLAIM, ResourceType
+from provider.api.resources import BAREMETALMACHINE, SERVERCLAIM, ResourceType
 from provider.runtime.attribution import machine_uid_of
 from provider.runtime.cache import Cache
 from provider.runtime.controller import Json, Key, Watch

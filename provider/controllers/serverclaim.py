@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from provider.api.meta import ObjectMeta
-from provider.api.registry import (
+from provider.api.resources import (
     EMULATEDDISK,
     EMULATEDNIC,
     POWERSTATE,

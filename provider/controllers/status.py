@@ -13,7 +13,7 @@ from provider.api.conditions import READY, SYNCED, Condition, find, merge
 from provider.api.managed import ManagedSpec, ManagedStatus
 from provider.api.meta import ObjectMeta
 from provider.api.names import ANNOTATION_RECONCILE_REQUESTED_AT
-from provider.api.registry import ResourceType
+from provider.api.resources import ResourceType
 from provider.api.schema import ApiModel
 from provider.planning.verdict import Verdict
 from provider.runtime.controller import Json

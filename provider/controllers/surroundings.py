@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from provider.api.managed import Reference
 from provider.api.meta import ObjectMeta
-from provider.api.registry import BAREMETALMACHINE, NAMESPACE, POWERSTATE, SERVERCLAIM, ResourceType
+from provider.api.resources import BAREMETALMACHINE, NAMESPACE, POWERSTATE, SERVERCLAIM, ResourceType
 from provider.api.serverclaim import ServerClaim
 from provider.controllers.inventory import Inventory
 from provider.planning.emulated import STAYS, Departure

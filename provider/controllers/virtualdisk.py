@@ -9,7 +9,7 @@ from provider.api.names import (
     seed_secret,
     volume_attachment,
 )
-from provider.api.registry import (
+from provider.api.resources import (
     EMULATEDDISK,
     NAMESPACE,
     PERSISTENTVOLUME,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from provider.api.names import LABEL_MACHINE_UID, dpu_namespace, emulated_nic
 from provider.api.network import Network
-from provider.api.registry import EMULATEDNIC, NAMESPACE, NETWORK, POWERSTATE, SERVER, SERVERCLAIM, VIRTUALNIC
+from provider.api.resources import EMULATEDNIC, NAMESPACE, NETWORK, POWERSTATE, SERVER, SERVERCLAIM, VIRTUALNIC
 from provider.api.virtualnic import VirtualNIC
 from provider.controllers.agents import Agents
 from provider.controllers.indexes import (

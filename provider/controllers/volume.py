@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from provider.api.machineimage import MachineImage
 from provider.api.names import volume_attachment
 from provider.api.providerconfig import ClusterProviderConfig
-from provider.api.registry import (
+from provider.api.resources import (
     CLUSTERPROVIDERCONFIG,
     MACHINEIMAGE,
     PERSISTENTVOLUME,

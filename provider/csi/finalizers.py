@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from provider.api.names import FINALIZER_CSI
-from provider.api.registry import ResourceType
+from provider.api.resources import ResourceType
 from provider.runtime.client import KubeClient
 from provider.runtime.controller import Json
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from provider.api.registry import PERSISTENTVOLUMECLAIM, VOLUMEATTACHMENT
+from provider.api.resources import PERSISTENTVOLUMECLAIM, VOLUMEATTACHMENT
 from provider.runtime.cache import Index
 from provider.runtime.controller import Json
 

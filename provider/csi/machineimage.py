@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from provider.api.machineimage import MachineImage
 from provider.api.reasons import Reason
-from provider.api.registry import MACHINEIMAGE, PERSISTENTVOLUME, PERSISTENTVOLUMECLAIM
+from provider.api.resources import MACHINEIMAGE, PERSISTENTVOLUME, PERSISTENTVOLUMECLAIM
 from provider.csi import finalizers, imagesnapshots, planning
 from provider.csi.driver import Driver
 from provider.csi.errors import CSIError, CSIUnavailable

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from provider.api.registry import PERSISTENTVOLUME, VOLUMEATTACHMENT
+from provider.api.resources import PERSISTENTVOLUME, VOLUMEATTACHMENT
 from provider.csi import finalizers, planning
 from provider.csi.driver import Driver
 from provider.csi.indexes import ATTACHMENTS_BY_VOLUME

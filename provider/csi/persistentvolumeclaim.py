@@ -17,7 +17,7 @@ from provider.api.names import (
 )
 from provider.api.quantity import format_bytes
 from provider.api.reasons import Reason
-from provider.api.registry import MACHINEIMAGE, PERSISTENTVOLUME, PERSISTENTVOLUMECLAIM, STORAGECLASS
+from provider.api.resources import MACHINEIMAGE, PERSISTENTVOLUME, PERSISTENTVOLUMECLAIM, STORAGECLASS
 from provider.csi import finalizers, imagesnapshots, planning
 from provider.csi.driver import Driver, ProvisionedVolume
 from provider.csi.errors import CSIError, CSIUnavailable

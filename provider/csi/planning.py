@@ -12,7 +12,7 @@ from provider.api.machineimage import MachineImage
 from provider.api.names import ANNOTATION_IMAGE_DIGEST, ANNOTATION_PROVISIONING_ERROR, FINALIZER_CSI
 from provider.api.quantity import parse_bytes
 from provider.api.reasons import Reason
-from provider.api.registry import MACHINEIMAGE
+from provider.api.resources import MACHINEIMAGE
 from provider.csi import imagesnapshots
 from provider.csi.imagesnapshots import ImageSnapshot
 

@@ -6,7 +6,7 @@ Only those that metalplane made (``mp-…``): attachments for Pods are the affai
 from collections.abc import Iterable, Mapping, Sequence
 
 from provider.api.names import ANNOTATION_NODE_ID
-from provider.api.registry import CSINODE, PERSISTENTVOLUME, VOLUMEATTACHMENT
+from provider.api.resources import CSINODE, PERSISTENTVOLUME, VOLUMEATTACHMENT
 from provider.csi import finalizers, planning
 from provider.csi.driver import Driver
 from provider.csi.errors import CSIError, CSIUnavailable

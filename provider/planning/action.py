@@ -7,7 +7,7 @@ action without one is not worth an Event.
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from provider.api.registry import ResourceType
+from provider.api.resources import ResourceType
 
 Json = dict[str, Any]
 Policy = Literal["Create", "Update", "Delete"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from provider.api.names import ANNOTATION_VIRTUAL_DISK, FINALIZER_IN_USE, LABEL_MACHINE_UID, volume_attachment
 from provider.api.reasons import Reason
-from provider.api.registry import PERSISTENTVOLUMECLAIM, VOLUMEATTACHMENT
+from provider.api.resources import PERSISTENTVOLUMECLAIM, VOLUMEATTACHMENT
 from provider.planning.action import Action, CreateObject, Json, delete, finalizers
 from provider.planning.tenancy import Hold
 from provider.planning.verdict import Verdict, waiting

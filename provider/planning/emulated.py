@@ -13,7 +13,7 @@ from provider.api.emulatednic import EmulatedNIC
 from provider.api.emulation import TraceParent
 from provider.api.names import FINALIZER_EMULATION, LABEL_MACHINE_UID
 from provider.api.reasons import Reason
-from provider.api.registry import ResourceType
+from provider.api.resources import ResourceType
 from provider.planning.action import Action, ApplyObject, Json, Policy, delete, finalizers
 from provider.planning.tenancy import Hold
 from provider.planning.verdict import AVAILABLE, Verdict, waiting

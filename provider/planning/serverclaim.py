@@ -15,15 +15,7 @@ from dataclasses import dataclass
 from provider.api.powerstate import Power
 from provider.api.quantity import parse_bytes
 from provider.api.reasons import Reason
-from provider.api.registry import (
-    EMULATEDDISK,
-    EMULATEDNIC,
-    POWERSTATE,
-    SERVER,
-    VIRTUALDISK,
-    VIRTUALNIC,
-    VOLUME,
-)
+from provider.api.resources import EMULATEDDISK, EMULATEDNIC, POWERSTATE, SERVER, VIRTUALDISK, VIRTUALNIC, VOLUME
 from provider.api.server import Server
 from provider.api.serverclaim import ServerClaim, ServerClaimObservation, ServerClaimParameters
 from provider.planning.action import PatchObject, SwitchPower

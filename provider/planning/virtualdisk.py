@@ -11,7 +11,7 @@ from provider.api.emulateddisk import CSISource, DiskSource, EmulatedDisk, Emula
 from provider.api.emulation import TraceParent
 from provider.api.names import LABEL_MACHINE_UID, dpu_namespace, emulated_disk, seed_secret
 from provider.api.reasons import Reason
-from provider.api.registry import EMULATEDDISK, SECRET
+from provider.api.resources import EMULATEDDISK, SECRET
 from provider.api.schema import LocalSecretReference
 from provider.api.virtualdisk import SeedParameters, VirtualDisk, VirtualDiskObservation
 from provider.planning import emulated

@@ -13,7 +13,7 @@ from provider.api.emulation import TraceParent
 from provider.api.names import dpu_namespace, emulated_nic, mac_address
 from provider.api.network import Network
 from provider.api.reasons import Reason
-from provider.api.registry import EMULATEDNIC
+from provider.api.resources import EMULATEDNIC
 from provider.api.server import NICSlot
 from provider.api.virtualnic import VirtualNIC, VirtualNICObservation
 from provider.planning import emulated

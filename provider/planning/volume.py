@@ -17,7 +17,7 @@ from provider.api.names import (
 )
 from provider.api.quantity import parse_bytes
 from provider.api.reasons import Reason
-from provider.api.registry import MACHINEIMAGE, PERSISTENTVOLUMECLAIM
+from provider.api.resources import MACHINEIMAGE, PERSISTENTVOLUMECLAIM
 from provider.api.volume import Volume, VolumeObservation
 from provider.planning.action import Action, CreateObject, Json, PatchObject, delete, finalizers
 from provider.planning.verdict import AVAILABLE, Plan, Verdict, refused, waiting

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from provider.api.names import LABEL_MACHINE_UID
-from provider.api.registry import BAREMETALMACHINE
+from provider.api.resources import BAREMETALMACHINE
 from provider.runtime.controller import Json
 from provider.runtime.tracing import TraceRef, machine_trace
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provider.api.registry import ResourceType
+from provider.api.resources import ResourceType
 from provider.runtime.apply import compact
 from provider.runtime.controller import Json, Key
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from provider.api.registry import ResourceType
+from provider.api.resources import ResourceType
 from provider.runtime import apply as server_side_apply
 from provider.runtime.controller import Json
 from provider.runtime.errors import KubeError, NotFound

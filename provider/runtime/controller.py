@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-from provider.api.registry import ResourceType
+from provider.api.resources import ResourceType
 
 Json = dict[str, Any]
 

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from provider.api.registry import ResourceType
+from provider.api.resources import ResourceType
 from provider.runtime.attribution import trace_of
 from provider.runtime.context import Runtime
 from provider.runtime.controller import Controller, Json, Key, RequeueAfter, Settled, Watch

@@ -8,7 +8,7 @@ import logging
 from collections import OrderedDict
 from typing import Literal
 
-from provider.api.registry import EVENT
+from provider.api.resources import EVENT
 from provider.runtime.client import KubeClient
 from provider.runtime.controller import Json
 from provider.runtime.errors import KubeError

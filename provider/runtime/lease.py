@@ -16,7 +16,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol
 
-from provider.api.registry import LEASE
+from provider.api.resources import LEASE
 from provider.runtime.client import KubeClient
 from provider.runtime.clock import boot_time_s
 from provider.runtime.controller import Json

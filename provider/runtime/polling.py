@@ -6,7 +6,7 @@ A thousand agents renew their Leases two hundred times a second, and each renewa
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from provider.api.registry import ResourceType
+from provider.api.resources import ResourceType
 from provider.runtime.controller import Json
 
 

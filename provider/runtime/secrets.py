@@ -2,7 +2,7 @@
 
 import base64
 
-from provider.api.registry import SECRET
+from provider.api.resources import SECRET
 from provider.runtime.client import KubeClient
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provider.api.registry import ResourceType
+from provider.api.resources import ResourceType
 from provider.runtime.context import Runtime
 from provider.runtime.controller import Controller
 from provider.runtime.dispatch import Dispatcher

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import kopf
 
-from provider.api.registry import ResourceType
+from provider.api.resources import ResourceType
 from provider.runtime.cache import Cache
 from provider.runtime.controller import Json
 from provider.runtime.kubeconfig import ClusterAccess

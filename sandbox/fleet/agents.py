@@ -16,7 +16,7 @@ from dpu_handler.controllers.emulatednic import EmulatedNICController
 from dpu_handler.execution.dpu import Dpu
 from dpu_handler.probe.prober import Prober
 from provider.api.names import AGENT_LEASE, dpu_namespace
-from provider.api.registry import EMULATEDDISK, EMULATEDNIC, ResourceType
+from provider.api.resources import EMULATEDDISK, EMULATEDNIC, ResourceType
 from provider.runtime.cache import Cache
 from provider.runtime.client import KubeClient
 from provider.runtime.context import Runtime

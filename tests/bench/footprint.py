@@ -48,6 +48,11 @@ def used(cloud: Cloud, names: Sequence[str]) -> dict[str, Used]:
     return {name: Used(_cpu_s(tree), _rss_mib(tree)) for name, tree in trees.items()}
 
 
+def everything_mib(cloud: Cloud) -> float:
+    """Resident memory of all processes of the cloud."""
+    return sum(_rss_mib(_tree(report["pid"])) for report in cloud.supervisor.status() if report["pid"])
+
+
 def _tree(pid: int) -> list[psutil.Process]:
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from provider.api.registry import BAREMETALMACHINE
+from provider.api.resources import BAREMETALMACHINE
 from provider.runtime.client import KubeClient
 from provider.runtime.kubeconfig import load
 from sandbox.inventory import LIGHT_TENANT

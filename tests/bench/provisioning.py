@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from provider.api.registry import BAREMETALMACHINE
+from provider.api.resources import BAREMETALMACHINE
 from sandbox import inventory, state
 from sandbox.cloud import Cloud
 from tests.bench.firstreply import FirstReply

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from provider.api.names import LABEL_MACHINE_UID
-from provider.api.registry import (
+from provider.api.resources import (
     BAREMETALMACHINE,
     EMULATEDDISK,
     EMULATEDNIC,

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import quantiles
 
 from sandbox.lightcloud import LightCloud
-from tests.bench.footprint import Footprint, Used, at_rest, used
+from tests.bench.footprint import Footprint, Used, at_rest, everything_mib, used
 from tests.bench.machines import Machines, connect
 from tests.bench.options import Options
 from tests.bench.progress import say
@@ -31,7 +31,10 @@ _GOAL_WALL, _GOAL_IDLE_PERCENT = 3, 1
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one number of machines took. ``created`` and ``deleted`` are the writes of the two."""
+    """What one number of machines took. ``created`` and ``deleted`` are the writes of the two.
+
+    ``servers_mib`` and ``machines_mib``: memory of the whole sandbox, with free servers and with a machine on each.
+    """
 
     machines: int
     ready_s: float
@@ -44,6 +47,8 @@ class Outcome:
     at_rest: int
     used: dict[str, Used]
     resting: list[Footprint]
+    servers_mib: float
+    machines_mib: float
 
 
 def measure(report: Report, options: Options) -> None:
@@ -61,13 +66,15 @@ async def _measure(cloud: LightCloud, machines: int, idle_s: float) -> Outcome:
     audit = Audit(cloud.layout.log / "audit.jsonl")
     limit_s = _LIMIT_S + machines * _LIMIT_PER_MACHINE_S
     async with connect(cloud.layout.kubeconfig) as client:
+        servers_mib = everything_mib(cloud)
         before, began, began_at = used(cloud, _OURS), time.monotonic(), time.time()
         fleet = Machines(client, machines)
         await fleet.create(limit_s)
         ready_s = time.monotonic() - began
         say(f"{machines} machines: Ready after {ready_s:.1f} s")
         await asyncio.sleep(_SETTLES_S)
-        after, settled_at = used(cloud, _OURS), time.time()
+        after, machines_mib, settled_at = used(cloud, _OURS), everything_mib(cloud), time.time()
+        say(f"{machines} machines: {machines_mib:.0f} MiB in all, {servers_mib:.0f} MiB before they were made")
         resting = await asyncio.to_thread(at_rest, cloud, idle_s, _OURS)
         rested_at = time.time()
         created = audit.ours(began_at, settled_at)
@@ -86,7 +93,19 @@ async def _measure(cloud: LightCloud, machines: int, idle_s: float) -> Outcome:
     # The replay does some kinds only, so its time is brought to the number of writes that ours were.
     scaled_s = replay_s * len(created) / replayed
     return Outcome(
-        machines, ready_s, each, gone_s, scaled_s, replayed, len(created), len(deleted), rest, spent, resting
+        machines,
+        ready_s,
+        each,
+        gone_s,
+        scaled_s,
+        replayed,
+        len(created),
+        len(deleted),
+        rest,
+        spent,
+        resting,
+        servers_mib,
+        machines_mib,
     )
 
 
@@ -119,6 +138,8 @@ def _report(report: Report, outcomes: Sequence[Outcome], idle_s: float) -> None:
         cpu_ms = [1000 * each.used[name].cpu_s / each.machines for each in outcomes]
         _row(spent, f"{name}, CPU for one", "ms", outcomes, cpu_ms)
         _row(spent, f"{name}, RSS", "MiB", outcomes, [each.used[name].rss_mib for each in outcomes])
+    _row(spent, "whole sandbox, servers only, RSS", "MiB", outcomes, [each.servers_mib for each in outcomes])
+    _row(spent, "whole sandbox, RSS", "MiB", outcomes, [each.machines_mib for each in outcomes])
     spent.notes.append("fleet: all agents, and everything that they meet: DPUs, chassis, BMCs, the storage node.")
     rest = report.section(f"light machines at rest for {idle_s:g} s", *columns, brief=columns)
     _row(rest, "writes", "", outcomes, [each.at_rest for each in outcomes])

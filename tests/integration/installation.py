@@ -12,7 +12,7 @@ from typing import Any
 
 from provider.api.conditions import READY
 from provider.api.names import ANNOTATION_RESOURCE_NAME, INSTALLATION_NAMESPACE
-from provider.api.registry import BAREMETALMACHINE, ResourceType
+from provider.api.resources import BAREMETALMACHINE, ResourceType
 from provider.composition.children import CHILD_KINDS
 from sandbox import inventory, pki, processes, state
 from sandbox.apiserver import ApiServer

@@ -4,7 +4,7 @@ import copy
 from typing import Any, Final
 
 from provider.api import API_VERSION
-from provider.api.registry import ResourceType
+from provider.api.resources import ResourceType
 
 Json = dict[str, Any]
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from provider.api.names import dpu_namespace, dpu_user
-from provider.api.registry import NAMESPACE, SERVER
+from provider.api.resources import NAMESPACE, SERVER
 from sandbox import inventory
 from sandbox.apiserver import ApiServer
 from sandbox.process import ProcessSpec, Ready

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from provider.api.registry import ResourceType
+from provider.api.resources import ResourceType
 from sandbox.apiserver import ApiServer
 
 Json = dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 
 from provider.api.conditions import READY, REMOVED
 from provider.api.names import AGENT_LEASE
-from provider.api.registry import (
+from provider.api.resources import (
     EMULATEDDISK,
     EMULATEDNIC,
     LEASE,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from provider.api.registry import BAREMETALMACHINE
+from provider.api.resources import BAREMETALMACHINE
 from sandbox.apiserver import ApiServer
 from sandbox.errors import CommandFailed
 from sandbox.paths import SOURCE

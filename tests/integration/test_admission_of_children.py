@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from provider.api.registry import (
+from provider.api.resources import (
     INSTANCETYPE,
     MACHINEIMAGE,
     NETWORK,

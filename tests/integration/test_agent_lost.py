@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from provider.api.registry import BAREMETALMACHINE, NETWORK
+from provider.api.resources import BAREMETALMACHINE, NETWORK
 from sandbox.apiserver import ApiServer
 from tests.integration.installation import Installation, condition
 from tests.integration.manifests import manifest

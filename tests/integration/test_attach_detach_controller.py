@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from provider.api.names import volume_attachment
-from provider.api.registry import CSIDRIVER, CSINODE, NODE, PERSISTENTVOLUME, VOLUMEATTACHMENT, ResourceType
+from provider.api.resources import CSIDRIVER, CSINODE, NODE, PERSISTENTVOLUME, VOLUMEATTACHMENT, ResourceType
 from sandbox.apiserver import ApiServer
 from tests.integration.rest import Rest
 from tests.integration.waiting import eventually

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from provider.api.registry import BAREMETALMACHINE, MACHINEIMAGE, POWERSTATE
+from provider.api.resources import BAREMETALMACHINE, MACHINEIMAGE, POWERSTATE
 from tests.integration.installation import Installation, condition, settled, versions
 from tests.integration.manifests import manifest
 from tests.integration.rest import Rest

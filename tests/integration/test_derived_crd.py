@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from provider.api.generation import crds
-from provider.api.registry import BAREMETALMACHINE, CUSTOMRESOURCEDEFINITION
+from provider.api.resources import BAREMETALMACHINE, CUSTOMRESOURCEDEFINITION
 from sandbox.apiserver import ApiServer
 from sandbox.paths import SOURCE
 from tests.integration.rest import Rest

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from provider.api.names import INSTALLATION_NAMESPACE, dpu_namespace, dpu_user
-from provider.api.registry import (
+from provider.api.resources import (
     BAREMETALMACHINE,
     EMULATEDDISK,
     EMULATEDNIC,

@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from provider.api.registry import EVENT, NETWORK, VOLUME, ResourceType
+from provider.api.resources import EVENT, NETWORK, VOLUME, ResourceType
 from provider.runtime.client import KubeClient
 from provider.runtime.events import EventRecorder
 from provider.runtime.kubeconfig import ClusterAccess, load

@@ -15,7 +15,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from crossplane.function.proto.v1 import run_function_pb2_grpc as fnv1_grpc
 from google.protobuf import json_format
 
-from provider.api.registry import BAREMETALMACHINE
+from provider.api.resources import BAREMETALMACHINE
 from sandbox.pki import Authority, Credential
 from tests.integration.manifests import MACHINE_SPEC, manifest
 

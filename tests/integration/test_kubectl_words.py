@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from provider.api import API_VERSION
-from provider.api.registry import BAREMETALMACHINE, KINDS, ApiKind
+from provider.api.registry import KINDS, ApiKind
+from provider.api.resources import BAREMETALMACHINE
 from sandbox.apiserver import ApiServer
 from sandbox.errors import CommandFailed
 from sandbox.kubectl import Kubectl

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from provider.api.registry import BAREMETALMACHINE, MACHINEIMAGE, POWERSTATE, SERVER
+from provider.api.resources import BAREMETALMACHINE, MACHINEIMAGE, POWERSTATE, SERVER
 from sandbox.apiserver import ApiServer
 from tests.integration.installation import Installation, condition
 from tests.integration.manifests import manifest

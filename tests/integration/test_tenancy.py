@@ -8,7 +8,7 @@ import pytest
 
 from provider.api.conditions import REMOVED
 from provider.api.names import ANNOTATION_PAUSED
-from provider.api.registry import (
+from provider.api.resources import (
     BAREMETALMACHINE,
     EMULATEDDISK,
     EMULATEDNIC,

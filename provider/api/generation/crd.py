@@ -6,7 +6,8 @@ from provider.api.generation.columns import COLUMNS
 from provider.api.generation.names import kind_names
 from provider.api.generation.structural import structural_schema
 from provider.api.generation.xrd import definition, derive_crd
-from provider.api.registry import BAREMETALMACHINE, KINDS, ApiKind
+from provider.api.registry import KINDS, ApiKind
+from provider.api.resources import BAREMETALMACHINE
 
 Json = dict[str, Any]
 

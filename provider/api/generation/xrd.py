@@ -12,7 +12,8 @@ from provider.api import GROUP, VERSION
 from provider.api.generation.columns import AGE, MACHINE, READY, SYNCED, column
 from provider.api.generation.names import kind_names
 from provider.api.generation.structural import structural_schema
-from provider.api.registry import BAREMETALMACHINE, KINDS
+from provider.api.registry import KINDS
+from provider.api.resources import BAREMETALMACHINE
 
 Json = dict[str, Any]
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from provider.api.registry import SERVER
+from provider.api.resources import SERVER
 from tests.integration.argocd import settings
 from tests.integration.argocd.engine import APPLICATION, APPPROJECT, NAMESPACE
 from tests.integration.argocd.repository import Repository

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from provider.api.registry import CUSTOMRESOURCEDEFINITION, ResourceType
+from provider.api.resources import CUSTOMRESOURCEDEFINITION, ResourceType
 from sandbox import network, state
 from sandbox.apiserver import ApiServer
 from sandbox.process import ProcessSpec

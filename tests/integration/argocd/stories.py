@@ -17,10 +17,10 @@ from provider.api.conditions import Condition
 from provider.api.names import ANNOTATION_PAUSED
 from provider.api.powerstate import PowerStateObservation
 from provider.api.reasons import Reason
-from provider.api.registry import (
+from provider.api.registry import KINDS
+from provider.api.resources import (
     EMULATEDDISK,
     EMULATEDNIC,
-    KINDS,
     POWERSTATE,
     SERVERCLAIM,
     VIRTUALDISK,

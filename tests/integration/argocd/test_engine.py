@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from provider.api.registry import BAREMETALMACHINE, MACHINEIMAGE, NETWORK, SERVER
+from provider.api.resources import BAREMETALMACHINE, MACHINEIMAGE, NETWORK, SERVER
 from sandbox.apiserver import ApiServer
 from tests.integration.argocd import settings
 from tests.integration.argocd.application import Application

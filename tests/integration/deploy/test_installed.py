@@ -17,7 +17,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from provider.api.registry import BAREMETALMACHINE, EMULATEDDISK, LEASE, SECRET, ResourceType
+from provider.api.resources import BAREMETALMACHINE, EMULATEDDISK, LEASE, SECRET, ResourceType
 from sandbox.apiserver import ApiServer
 from tests.conformance.spdk.targets import free_port
 from tests.integration.deploy.helm import NAMESPACE as HOME

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from provider.api.registry import (
+from provider.api.resources import (
     BAREMETALMACHINE,
     CLUSTERPROVIDERCONFIG,
     CUSTOMRESOURCEDEFINITION,

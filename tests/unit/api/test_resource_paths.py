@@ -2,7 +2,7 @@
 
 import pytest
 
-from provider.api.registry import SECRET, SERVER
+from provider.api.resources import SECRET, SERVER
 
 
 def test_a_path_says_where_an_object_is() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from provider.api.names import FINALIZER_COMPOSITE
-from provider.api.registry import BAREMETALMACHINE, POWERSTATE, VOLUME
+from provider.api.resources import BAREMETALMACHINE, POWERSTATE, VOLUME
 from provider.composition.children import CHILD_KINDS
 from provider.composition.controller import CompositionController
 from provider.composition.errors import CompositionNotServed

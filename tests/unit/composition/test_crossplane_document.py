@@ -10,7 +10,7 @@ import yaml
 
 from provider.__main__ import arguments as provider_arguments
 from provider.api import GROUP
-from provider.api.registry import INSTANCETYPE, MACHINEIMAGE
+from provider.api.resources import INSTANCETYPE, MACHINEIMAGE
 from provider.composition.children import CHILD_KINDS
 from provider.composition.pipeline import packaged
 from provider.function.__main__ import arguments as function_arguments

@@ -8,7 +8,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from google.protobuf import json_format
 
 from provider.api.names import ANNOTATION_PAUSED, FINALIZER_COMPOSITE
-from provider.api.registry import BAREMETALMACHINE, CUSTOMRESOURCEDEFINITION, POWERSTATE, VOLUME
+from provider.api.resources import BAREMETALMACHINE, CUSTOMRESOURCEDEFINITION, POWERSTATE, VOLUME
 from provider.composition.children import CHILD_KINDS
 from provider.composition.controller import CompositionController
 from provider.composition.errors import EngineRefused, FunctionFailed

@@ -6,7 +6,7 @@ import pytest
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from google.protobuf import json_format
 
-from provider.api.registry import INSTANCETYPE, MACHINEIMAGE
+from provider.api.resources import INSTANCETYPE, MACHINEIMAGE
 from provider.composition.errors import FunctionFailed, InvalidComposition
 from provider.composition.functions import settled
 from provider.composition.pipeline import Step

@@ -14,7 +14,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from provider import csi
 from provider.api.names import AGENT_LEASE, INSTALLATION_NAMESPACE, dpu_namespace
-from provider.api.registry import (
+from provider.api.resources import (
     BAREMETALMACHINE,
     CLUSTERPROVIDERCONFIG,
     CSINODE,

@@ -3,7 +3,7 @@
 from copy import deepcopy
 
 from provider.api.names import AGENT_LEASE, ANNOTATION_NODE_ID, dpu_namespace
-from provider.api.registry import (
+from provider.api.resources import (
     BAREMETALMACHINE,
     CSINODE,
     EMULATEDDISK,

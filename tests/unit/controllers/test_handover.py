@@ -5,7 +5,7 @@ from copy import deepcopy
 
 import pytest
 
-from provider.api.registry import (
+from provider.api.resources import (
     BAREMETALMACHINE,
     EMULATEDDISK,
     EMULATEDNIC,

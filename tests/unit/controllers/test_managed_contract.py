@@ -12,7 +12,7 @@ from provider.api.names import (
     ANNOTATION_RECONCILE_REQUESTED_AT,
     FINALIZER_MANAGED,
 )
-from provider.api.registry import PERSISTENTVOLUMECLAIM, VOLUME
+from provider.api.resources import PERSISTENTVOLUMECLAIM, VOLUME
 from provider.controllers import policies
 from provider.controllers.inventory import Inventory
 from provider.controllers.managed import ManagedController

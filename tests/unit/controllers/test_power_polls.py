@@ -2,7 +2,7 @@
 
 import pytest
 
-from provider.api.registry import BAREMETALMACHINE, EMULATEDDISK, LEASE, POWERSTATE
+from provider.api.resources import BAREMETALMACHINE, EMULATEDDISK, LEASE, POWERSTATE
 from provider.runtime.controller import Key, RequeueAfter
 from tests.unit.controllers.rig import ControlPlane, claim
 from tests.unit.planning.model_api import merged

@@ -5,7 +5,7 @@ from copy import deepcopy
 import pytest
 
 from provider.api.names import ANNOTATION_EXTERNAL_NAME, FINALIZER_MANAGED, LABEL_MACHINE_UID, volume_attachment
-from provider.api.registry import (
+from provider.api.resources import (
     PERSISTENTVOLUME,
     PERSISTENTVOLUMECLAIM,
     VIRTUALDISK,

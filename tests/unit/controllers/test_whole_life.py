@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provider.api.registry import (
+from provider.api.resources import (
     BAREMETALMACHINE,
     EMULATEDDISK,
     EMULATEDNIC,

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from provider.api.names import FINALIZER_EMULATION
-from provider.api.registry import EMULATEDDISK, EMULATEDNIC, ResourceType
+from provider.api.resources import EMULATEDDISK, EMULATEDNIC, ResourceType
 from provider.runtime.cache import Cache
 from provider.runtime.client import KubeClient
 from provider.runtime.context import Runtime

@@ -8,7 +8,7 @@ import pytest
 from dpu_handler.controllers.device import LOOK_AGAIN, RETRY, RETRY_LIMIT_S
 from dpu_handler.controllers.emulateddisk import EmulatedDiskController
 from dpu_handler.planning.disk import RemoteVolume
-from provider.api.registry import EMULATEDDISK
+from provider.api.resources import EMULATEDDISK
 from provider.runtime.controller import Json, Key, RequeueAfter, Settled
 from tests.unit.dpu_handler.agent_bench import ApiServer, Bench, device
 from tests.unit.dpu_handler.model_dpu import Fault, ModelDpu

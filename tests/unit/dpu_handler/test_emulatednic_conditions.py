@@ -10,7 +10,7 @@ from dpu_handler.execution import ports
 from dpu_handler.probe import prober, vlan
 from dpu_handler.probe.arp import Announcement
 from dpu_handler.probe.prober import ARPProber
-from provider.api.registry import EMULATEDNIC
+from provider.api.resources import EMULATEDNIC
 from provider.runtime.controller import Json, Key, Settled
 from tests.unit.dpu_handler.agent_bench import ApiServer, Bench, device
 from tests.unit.dpu_handler.model_dpu import Fault, ModelDpu

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import TypeVar
 
-from provider.api.registry import ResourceType
+from provider.api.resources import ResourceType
 from provider.api.schema import ApiModel
 from provider.planning.action import Action, ApplyObject, CreateObject, DeleteObject, PatchObject
 from provider.planning.verdict import Plan

@@ -6,7 +6,7 @@ from provider.api.emulatednic import EmulatedNIC
 from provider.api.emulation import TraceParent
 from provider.api.names import FINALIZER_EMULATION
 from provider.api.reasons import Reason
-from provider.api.registry import EMULATEDNIC
+from provider.api.resources import EMULATEDNIC
 from provider.planning.action import ApplyObject, DeleteObject, PatchObject
 from provider.planning.emulated import ensure, readiness, remove, trace_of
 from tests.unit.planning.builders import DELETED, Json, condition, hold_on, obj

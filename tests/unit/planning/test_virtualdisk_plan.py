@@ -18,7 +18,7 @@ from provider.api.names import (
     volume_attachment,
 )
 from provider.api.reasons import Reason
-from provider.api.registry import EMULATEDDISK, PERSISTENTVOLUMECLAIM, SECRET, VOLUMEATTACHMENT
+from provider.api.resources import EMULATEDDISK, PERSISTENTVOLUMECLAIM, SECRET, VOLUMEATTACHMENT
 from provider.api.virtualdisk import VirtualDisk
 from provider.planning.action import ApplyObject, DeleteObject
 from provider.planning.attachment import Storage

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from provider.api.names import dpu_namespace, emulated_nic, mac_address
 from provider.api.network import Network
 from provider.api.reasons import Reason
-from provider.api.registry import EMULATEDNIC
+from provider.api.resources import EMULATEDNIC
 from provider.api.virtualnic import VirtualNIC
 from provider.planning.action import ApplyObject, DeleteObject
 from provider.planning.emulated import Departure

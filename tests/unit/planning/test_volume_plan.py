@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from provider.api.names import ANNOTATION_IMAGE_DIGEST, FINALIZER_IN_USE
 from provider.api.quantity import parse_bytes
 from provider.api.reasons import Reason
-from provider.api.registry import PERSISTENTVOLUMECLAIM
+from provider.api.resources import PERSISTENTVOLUMECLAIM
 from provider.api.volume import Volume
 from provider.planning.action import CreateObject, DeleteObject, PatchObject
 from provider.planning.volume import Failure, VolumePlan, World, plan

@@ -7,7 +7,7 @@ import grpc.aio
 import pytest
 
 from provider.api.names import ANNOTATION_PROVISIONING_ERROR, FINALIZER_CSI
-from provider.api.registry import (
+from provider.api.resources import (
     CSINODE,
     MACHINEIMAGE,
     PERSISTENTVOLUME,

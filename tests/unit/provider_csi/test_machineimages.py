@@ -9,7 +9,7 @@ import pytest
 from provider.api.machineimage import MachineImage
 from provider.api.names import ANNOTATION_IMAGE_SNAPSHOTS, FINALIZER_CSI
 from provider.api.reasons import Reason
-from provider.api.registry import MACHINEIMAGE, PERSISTENTVOLUME, PERSISTENTVOLUMECLAIM, STORAGECLASS
+from provider.api.resources import MACHINEIMAGE, PERSISTENTVOLUME, PERSISTENTVOLUMECLAIM, STORAGECLASS
 from provider.csi.driver import Driver
 from provider.csi.errors import CSIUnavailable, from_grpc
 from provider.csi.imagesnapshots import ImageSnapshot, recorded

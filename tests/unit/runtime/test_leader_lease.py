@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from provider.api.registry import LEASE
+from provider.api.resources import LEASE
 from provider.runtime.controller import Json
 from provider.runtime.errors import LeadershipLost, Unavailable
 from provider.runtime.lease import Heartbeat, LeaderLease, LeaseFreshness

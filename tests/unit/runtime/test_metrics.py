@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from provider.api.registry import NODE
+from provider.api.resources import NODE
 from provider.runtime.controller import Key, Outcome, RequeueAfter, Settled, Watch
 from provider.runtime.dispatch import Dispatcher
 from provider.runtime.errors import Unavailable

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.api.registry import NAMESPACE, SECRET, VOLUME
+from provider.api.resources import NAMESPACE, SECRET, VOLUME
 from provider.runtime.cache import Cache, Index
 from provider.runtime.controller import Json, Key
 

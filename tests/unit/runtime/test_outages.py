@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from provider.api.registry import NAMESPACE, VOLUME, ResourceType
+from provider.api.resources import NAMESPACE, VOLUME, ResourceType
 from provider.runtime.cache import Cache
 from provider.runtime.client import KubeClient
 from provider.runtime.context import Runtime
