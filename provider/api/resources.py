@@ -76,3 +76,5 @@ EVENT = ResourceType("events.k8s.io", "v1", "events", "Event", True)
 CUSTOMRESOURCEDEFINITION = ResourceType(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False
 )
+SUBJECTACCESSREVIEW = ResourceType("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", False)
+TOKENREVIEW = ResourceType("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", False)

@@ -8,7 +8,7 @@ lacks one fails.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from provider.api import GROUP
+from provider.api import GROUP, subresources
 from provider.api.names import AGENT_LEASE, PROVIDER_LEASE
 from provider.api.resources import (
     BAREMETALMACHINE,
@@ -31,6 +31,8 @@ from provider.api.resources import (
     SERVER,
     SERVERCLAIM,
     STORAGECLASS,
+    SUBJECTACCESSREVIEW,
+    TOKENREVIEW,
     VIRTUALDISK,
     VIRTUALNIC,
     VOLUME,
@@ -99,14 +101,55 @@ def agent() -> list[Rule]:
     ]
 
 
-def tenant_edit() -> list[Rule]:
-    """For those who may edit a namespace: its machines. What a machine is made of is ours to write."""
-    return [_rule(("create", "update", "patch", "delete", "deletecollection"), BAREMETALMACHINE)]
+def api_server() -> list[Rule]:
+    """In all namespaces, bm-api: it asks who its callers are and what they may, and edits what was asked for."""
+    return [
+        _rule((*_READ, "patch"), BAREMETALMACHINE, POWERSTATE, VIRTUALDISK, VIRTUALNIC),
+        _rule(_READ, SERVER, SERVERCLAIM),
+        _rule(("create",), SUBJECTACCESSREVIEW),
+        _rule(("create",), TOKENREVIEW),
+        _rule(("create",), EVENT),
+    ]
+
+
+def api_server_at_home() -> list[Rule]:
+    """In the installation namespace: whose console is whose among replicas, and the BMCs' credentials.
+
+    No name is known of a server's Lease or of a BMC's Secret, and what is created has no name yet.
+    """
+    return [_rule(("get", "list", "create", "update", "patch"), LEASE), _rule(("get", "create"), SECRET)]
 
 
 def tenant_view() -> list[Rule]:
-    """For those who may view a namespace."""
-    return [_rule(_READ, BAREMETALMACHINE, *_MANAGED)]
+    """For those who may view a namespace: its machines, what these are made of, and what their consoles printed."""
+    return [
+        _rule(_READ, BAREMETALMACHINE, *_MANAGED),
+        _subrule(("get",), subresources.MACHINE, *subresources.MACHINE_READS),
+    ]
+
+
+def tenant_edit() -> list[Rule]:
+    """For those who may edit a namespace, beside viewing it: its machines. What these are made of is ours to write.
+
+    A console is a websocket, which arrives as ``get``, and lets its user type: bm-api asks for ``create`` on it too.
+    """
+    return [
+        *tenant_view(),
+        _rule(("create", "update", "patch", "delete", "deletecollection"), BAREMETALMACHINE),
+        _subrule(("create",), subresources.MACHINE, *subresources.MACHINE_CHANGES),
+        _subrule(("get", "create"), subresources.MACHINE, subresources.CONSOLE),
+    ]
+
+
+def tenant_admin() -> list[Rule]:
+    """For those who administer a namespace: who may edit machines may do all with them."""
+    return tenant_edit()
+
+
+def operator() -> list[Rule]:
+    """For those who look after servers, whoever has them: their power and their consoles. No tenant's role has it."""
+    sub_resources = (subresources.POWER, subresources.CONSOLE)
+    return [_rule(_READ, SERVER), _subrule(("get", "create"), subresources.POWERED_SERVER, *sub_resources)]
 
 
 def table() -> dict[str, list[Rule]]:
@@ -117,8 +160,12 @@ def table() -> dict[str, list[Rule]]:
         "providerAtHome": provider_at_home(),
         "providerAtDpu": provider_at_dpu(),
         "agent": agent(),
-        "tenantEdit": tenant_edit(),
+        "apiServer": api_server(),
+        "apiServerAtHome": api_server_at_home(),
         "tenantView": tenant_view(),
+        "tenantEdit": tenant_edit(),
+        "tenantAdmin": tenant_admin(),
+        "operator": operator(),
     }
 
 
@@ -142,3 +189,8 @@ def _rule(verbs: Sequence[str], *kinds: ResourceType, subresource: str = "") -> 
         raise ValueError(f"one rule for the groups {groups} would grant more than each of its kinds needs")
     resources = [f"{kind.plural}/{subresource}" if subresource else kind.plural for kind in kinds]
     return {"apiGroups": groups, "resources": resources, "verbs": list(verbs)}
+
+
+def _subrule(verbs: Sequence[str], kind: ResourceType, *sub_resources: str) -> Rule:
+    resources = [f"{kind.plural}/{sub_resource}" for sub_resource in sub_resources]
+    return {"apiGroups": [kind.group], "resources": resources, "verbs": list(verbs)}
