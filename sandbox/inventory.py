@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provider.api import API_VERSION, GROUP, rights
+from provider.api import API_VERSION, GROUP, rights, subresources
 from provider.api.names import INSTALLATION_NAMESPACE, dpu_namespace, dpu_user
 from sandbox.images import Image
 
 Json = dict[str, Any]
 
 PROVIDER_USER = "metalplane:provider"
+API_USER = "metalplane:api"
 DPU_GROUP = "metalplane:dpus"
 CSI_DRIVER = "lvol.csi.metalplane.io"
 STORAGE_CLASS = "lvol"
@@ -74,6 +75,8 @@ def objects(image: Image, bmcs: Sequence[tuple[int, str]]) -> list[Json]:
     return [
         *(_object("v1", "Namespace", name) for name in (INSTALLATION_NAMESPACE, *(each.name for each in residents))),
         *provider_rights(),
+        *api_rights(),
+        *tenant_roles(),
         *_storage(),
         *_catalogue(image, residents),
         *(
@@ -93,6 +96,8 @@ def light_objects(image: Image, bmc_ports: Sequence[int], bmc_password: str) -> 
     return [
         *(_object("v1", "Namespace", name) for name in namespaces),
         *provider_rights(),
+        *api_rights(),
+        *tenant_roles(),
         _role("ClusterRole", "metalplane-fleet", rights.agent()),
         _binding("ClusterRoleBinding", "ClusterRole", "metalplane-fleet", fleet),
         _role("ClusterRole", "metalplane-provider-at-dpus", rights.provider_at_dpu()),
@@ -188,6 +193,63 @@ def provider_rights() -> Iterator[Json]:
     yield _binding("RoleBinding", "Role", "provider", _provider_subject(), INSTALLATION_NAMESPACE)
 
 
+def api_rights() -> Iterator[Json]:
+    """Roles of bm-api, and leave to read by whose certificate the API server calls it."""
+    subject = {"kind": "User", "apiGroup": _RBAC, "name": API_USER}
+    yield _role("ClusterRole", "metalplane-api", rights.api_server())
+    yield _binding("ClusterRoleBinding", "ClusterRole", "metalplane-api", subject)
+    yield _role("Role", "api", rights.api_server_at_home(), INSTALLATION_NAMESPACE)
+    yield _binding("RoleBinding", "Role", "api", subject, INSTALLATION_NAMESPACE)
+    reader = "extension-apiserver-authentication-reader"
+    yield _binding("RoleBinding", "Role", reader, subject, "kube-system", name="metalplane-api-authentication-reader")
+
+
+def tenant_roles() -> Iterator[Json]:
+    """What the cluster's view, edit and admin take in of machines; and the operators' role, which nothing takes in."""
+    tenants_rules = {"view": rights.tenant_view(), "edit": rights.tenant_edit(), "admin": rights.tenant_admin()}
+    for name, rules in tenants_rules.items():
+        role = _role("ClusterRole", f"metalplane:{name}", rules)
+        role["metadata"]["labels"] = {f"{_RBAC}/aggregate-to-{name}": "true"}
+        yield role
+    yield _role("ClusterRole", "metalplane:operator", rights.operator())
+
+
+def aggregated_api(port: int, ca_pem: bytes) -> list[Json]:
+    """What the API server has to know of a bm-api at 127.0.0.1:``port``; ``ca_pem``: the authority of its certificate.
+
+    Apply it when bm-api serves, not before: until it does, every deletion of a namespace waits.
+    The Service is a name for 127.0.0.1: there is no kube-proxy, and an EndpointSlice takes no loopback address.
+    """
+    version, group, service = subresources.VERSION, subresources.GROUP, subresources.SERVICE
+    consoles = [f"{kind.plural}/{subresources.CONSOLE}" for kind in (subresources.MACHINE, subresources.POWERED_SERVER)]
+    rule = {"verbs": ["get"], "apiGroups": [group], "resources": consoles, "namespaces": ["*"], "clusterScope": True}
+    everybody = {"kind": "Group", "group": {"name": "system:authenticated"}}
+    return [
+        _object("v1", "Service", service, INSTALLATION_NAMESPACE)
+        | {"spec": {"type": "ExternalName", "externalName": "127.0.0.1"}},
+        _object("apiregistration.k8s.io/v1", "APIService", subresources.API_SERVICE)
+        | {
+            "spec": {
+                "group": group,
+                "version": version,
+                "groupPriorityMinimum": 1000,
+                "versionPriority": 10,
+                "service": {"name": service, "namespace": INSTALLATION_NAMESPACE, "port": port},
+                "caBundle": base64.b64encode(ca_pem).decode(),
+            }
+        },
+        # An open console is a GET that takes hours: it is not to hold a seat among requests.
+        _object("flowcontrol.apiserver.k8s.io/v1", "FlowSchema", "metalplane-console")
+        | {
+            "spec": {
+                "priorityLevelConfiguration": {"name": "exempt"},
+                "matchingPrecedence": 50,
+                "rules": [{"subjects": [everybody], "resourceRules": [rule]}],
+            }
+        },
+    ]
+
+
 def _provider_subject() -> Json:
     return {"kind": "User", "apiGroup": _RBAC, "name": PROVIDER_USER}
 
@@ -196,8 +258,10 @@ def _role(kind: str, name: str, rules: list[Json], namespace: str | None = None)
     return _object(f"{_RBAC}/v1", kind, name, namespace) | {"rules": rules}
 
 
-def _binding(kind: str, role_kind: str, role: str, subject: Json, namespace: str | None = None) -> Json:
-    return _object(f"{_RBAC}/v1", kind, role, namespace) | {
+def _binding(
+    kind: str, role_kind: str, role: str, subject: Json, namespace: str | None = None, *, name: str | None = None
+) -> Json:
+    return _object(f"{_RBAC}/v1", kind, name or role, namespace) | {
         "roleRef": {"apiGroup": _RBAC, "kind": role_kind, "name": role},
         "subjects": [subject],
     }

@@ -72,9 +72,10 @@ NODE = ResourceType("", "v1", "nodes", "Node", False)
 SECRET = ResourceType("", "v1", "secrets", "Secret", True)
 NAMESPACE = ResourceType("", "v1", "namespaces", "Namespace", False)
 LEASE = ResourceType("coordination.k8s.io", "v1", "leases", "Lease", True)
+CONFIGMAP = ResourceType("", "v1", "configmaps", "ConfigMap", True)
+TOKENREVIEW = ResourceType("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", False)
+SUBJECTACCESSREVIEW = ResourceType("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", False)
 EVENT = ResourceType("events.k8s.io", "v1", "events", "Event", True)
 CUSTOMRESOURCEDEFINITION = ResourceType(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False
 )
-SUBJECTACCESSREVIEW = ResourceType("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", False)
-TOKENREVIEW = ResourceType("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", False)

@@ -9,6 +9,7 @@ from provider.api.resources import BAREMETALMACHINE, SERVER, ResourceType
 
 GROUP = "subresources.metalplane.io"
 VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
 API_SERVICE = f"{VERSION}.{GROUP}"
 """Name of the APIService."""
 
