@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.apiserver import ApiServer
-from tests.integration.deploy.helm import Helm
+from tests.integration.deploy.helm import NAMESPACE, RELEASE, VALUES, Helm
 from tests.integration.rest import Rest
 from tests.tools.charts.program import HELM, KUBECONFORM
 
@@ -47,3 +47,11 @@ def cluster_rest(cluster: ApiServer) -> Rest:
 def operator(helm: Helm, cluster: ApiServer) -> Helm:
     """helm as the cluster's administrator."""
     return Helm(helm.program, helm.home, cluster.layout.kubeconfig)
+
+
+@pytest.fixture(scope="module")
+def release(operator: Helm) -> Iterator[Helm]:
+    """The chart, installed; gone at the end of the file but for what it keeps."""
+    operator.install(VALUES)
+    yield operator
+    operator.done("uninstall", RELEASE, f"--namespace={NAMESPACE}")

@@ -11,6 +11,8 @@ import pytest
 from dpu_handler.__main__ import arguments as agent_arguments
 from dpu_handler.lvol.__main__ import arguments as lvol_arguments
 from provider.__main__ import arguments as provider_arguments
+from provider.api import subresources
+from provider.apiserver.__main__ import arguments as api_arguments
 from provider.function.__main__ import arguments as function_arguments
 from tests.integration.deploy.helm import NAMESPACE, Helm, example, named
 
@@ -18,6 +20,7 @@ Json = dict[str, Any]
 
 PROGRAMS: dict[str, tuple[str, list[str], Callable[[Sequence[str]], Any]]] = {
     "metalplane-provider": ("Deployment", ["python", "-m", "provider"], provider_arguments),
+    "metalplane-api": ("Deployment", ["python", "-m", "provider.apiserver"], api_arguments),
     "metalplane-function": ("Deployment", ["python", "-m", "provider.function"], function_arguments),
     "metalplane-lvol": ("Deployment", ["python", "-m", "dpu_handler.lvol"], lvol_arguments),
     "metalplane-agent": ("DaemonSet", ["python", "-m", "dpu_handler"], agent_arguments),
@@ -37,7 +40,7 @@ def pod(objects: list[Json], name: str) -> Json:
 def started_with(objects: list[Json], name: str) -> Any:
     """What the program makes of its command line, on a Node named dpu0."""
     (container,) = pod(objects, name)["containers"]
-    fields = {"$(NODE_NAME)": "dpu0", "$(POD_NAME)": f"{name}-0"}
+    fields = {"$(NODE_NAME)": "dpu0", "$(POD_NAME)": f"{name}-0", "$(POD_IP)": "192.0.2.1"}
     args: list[str] = container["args"]
     for reference, value in fields.items():
         args = [argument.replace(reference, value) for argument in args]
@@ -57,6 +60,22 @@ def test_each_replica_of_the_provider_has_a_seat_of_its_own(objects: list[Json])
     assert (provider.identity, provider.namespace) == ("metalplane-provider-0", NAMESPACE)
     assert provider.function == [("function-metalplane", f"metalplane-function.{NAMESPACE}.svc:9443")]
     assert provider.csi == [("lvol.csi.metalplane.io", f"metalplane-lvol.{NAMESPACE}.svc:9000")]
+
+
+def test_each_replica_of_bm_api_tells_its_peers_where_it_listens(objects: list[Json]) -> None:
+    api = started_with(objects, "metalplane-api")
+    assert (api.identity, api.namespace) == ("metalplane-api-0", NAMESPACE)
+    assert (api.address, api.advertise) == ("0.0.0.0", f"192.0.2.1:{api.port}")  # noqa: S104
+    (container,) = pod(objects, "metalplane-api")["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"https": api.port, "health": api.health_port}
+    (port,) = named(objects, "Service", "metalplane-api")["spec"]["ports"]
+    assert port["targetPort"] == "https"
+    probes = [container[f"{probe}Probe"]["httpGet"] for probe in ("liveness", "readiness")]
+    assert probes == [{"path": path, "port": "https", "scheme": "HTTPS"} for path in ("/livez", "/readyz")]
+    (mount,) = [mount for mount in container["volumeMounts"] if mount["mountPath"] == str(api.tls_dir)]
+    (volume,) = [volume for volume in pod(objects, "metalplane-api")["volumes"] if volume["name"] == mount["name"]]
+    assert volume["secret"]["secretName"] == "metalplane-api-server-tls"
 
 
 def test_an_agent_finds_its_dpu_by_its_node(objects: list[Json]) -> None:
@@ -100,7 +119,7 @@ def test_the_provider_runs_as_nobody_and_no_program_gains_privileges(objects: li
         root = name in ("metalplane-agent", "metalplane-lvol")
         assert spec["securityContext"].get("runAsNonRoot", False) is not root
         assert spec.get("hostNetwork", False) is (name == "metalplane-agent")
-        assert spec.get("automountServiceAccountToken", True) is (name == "metalplane-provider")
+        assert spec.get("automountServiceAccountToken", True) is (name in ("metalplane-provider", "metalplane-api"))
 
 
 @pytest.mark.parametrize(("seam", "host"), [("function", "metalplane-function"), ("csi", "metalplane-lvol")])
@@ -116,6 +135,19 @@ def test_generated_certificates_fit_each_other_and_the_name_that_is_called(
     stranger = context(objects, f"metalplane-{other}-client-tls", ssl.PROTOCOL_TLS_CLIENT, tmp_path)
     with pytest.raises(ssl.SSLError):
         shake_hands(server, stranger, f"{host}.{NAMESPACE}.svc")
+
+
+def test_the_api_server_trusts_the_certificate_that_bm_api_shows_and_so_do_its_peers(
+    objects: list[Json], tmp_path: Path
+) -> None:
+    server = context(objects, "metalplane-api-server-tls", ssl.PROTOCOL_TLS_SERVER, tmp_path)
+    server.verify_mode = ssl.CERT_NONE
+    bundle = base64.b64decode(named(objects, "APIService", subresources.API_SERVICE)["spec"]["caBundle"]).decode()
+    client = ssl.create_default_context(cadata=bundle)
+    shake_hands(server, client, subresources.service_host(NAMESPACE))
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake_hands(server, client, "elsewhere")
+    assert bundle == (tmp_path / "metalplane-api-server-tls.ca.crt").read_text(), "a peer is trusted by ca.crt"
 
 
 def context(objects: list[Json], secret: str, protocol: int, directory: Path) -> ssl.SSLContext:

@@ -1,5 +1,6 @@
 """What an operator writes: described, and refused with a sentence where it cannot be meant."""
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from tests.integration.deploy.helm import CHART, IMAGES, Helm, example, named
 Json = dict[str, Any]
 
 SCHEMA: Json = json.loads((CHART / "values.schema.json").read_text())
+AUTHORITY = "-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----\n"
 LVOL = {"enabled": True, "traddr": "192.0.2.10"}
 
 
@@ -61,6 +63,9 @@ def test_the_examples_pass_lint(helm: Helm, values: str) -> None:
         ({"image": {"agent": {"repository": ""}}}, "image.agent.repository is empty: no image of metalplane is"),
         ({"lvol": {"enabled": True}}, "lvol.traddr is empty: name the address at which DPUs reach"),
         ({"tls": {"function": {"serverSecret": "mine"}}}, "tls.function names one of serverSecret and clientSecret"),
+        ({"tls": {"api": {"serverSecret": "mine"}}}, "tls.api names one of serverSecret and caBundle: name both"),
+        ({"tls": {"api": {"caBundle": "mine"}}}, "at '/tls/api/caBundle': 'mine' does not match pattern"),
+        ({"api": {"networks": {"bmc": ["bmc.example"]}}}, "at '/api/networks/bmc/0': 'bmc.example' does not match"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -71,7 +76,9 @@ def test_what_cannot_be_meant_is_refused_with_a_sentence(helm: Helm, values: Jso
 
 def test_secrets_of_the_operators_are_used_and_none_is_made(helm: Helm) -> None:
     given = {seam: {f"{side}Secret": f"{seam}-{side}" for side in ("server", "client")} for seam in ("function", "csi")}
-    objects = helm.template({**IMAGES, "tls": given, "lvol": LVOL})
+    bundle = AUTHORITY + AUTHORITY
+    api = {"serverSecret": "api-server", "caBundle": bundle}
+    objects = helm.template({**IMAGES, "tls": {**given, "api": api}, "lvol": LVOL})
     assert [obj for obj in objects if obj["kind"] == "Secret"] == []
     mounted = {
         volume["secret"]["secretName"]
@@ -80,7 +87,9 @@ def test_secrets_of_the_operators_are_used_and_none_is_made(helm: Helm) -> None:
         for volume in obj["spec"]["template"]["spec"]["volumes"]
         if "secret" in volume
     }
-    assert mounted == {"function-server", "function-client", "csi-server", "csi-client"}
+    assert mounted == {"function-server", "function-client", "csi-server", "csi-client", "api-server"}
+    service = named(objects, "APIService", "v1alpha1.subresources.metalplane.io")
+    assert base64.b64decode(service["spec"]["caBundle"]).decode() == bundle
 
 
 def test_crossplane_brings_the_machines_kind_and_runs_the_function(helm: Helm) -> None:
@@ -88,8 +97,10 @@ def test_crossplane_brings_the_machines_kind_and_runs_the_function(helm: Helm) -
     definitions = {obj["spec"]["names"]["kind"] for obj in objects if obj["kind"] == "CustomResourceDefinition"}
     assert "BareMetalMachine" not in definitions
     assert {"ServerClaim", "Volume", "Server"} <= definitions
-    assert {obj["metadata"]["name"] for obj in objects if obj["kind"] == "Deployment"} == {"metalplane-provider"}
-    assert [obj for obj in objects if obj["kind"] == "Secret"] == []
+    deployments = {obj["metadata"]["name"] for obj in objects if obj["kind"] == "Deployment"}
+    assert deployments == {"metalplane-provider", "metalplane-api"}
+    secrets = [obj["metadata"]["name"] for obj in objects if obj["kind"] == "Secret"]
+    assert secrets == ["metalplane-api-server-tls"]
     embedded = helm.template({**example("crossplane"), "engine": "embedded"})
     assert definitions | {"BareMetalMachine"} == {
         obj["spec"]["names"]["kind"] for obj in embedded if obj["kind"] == "CustomResourceDefinition"
@@ -97,7 +108,8 @@ def test_crossplane_brings_the_machines_kind_and_runs_the_function(helm: Helm) -
 
 
 def test_a_lone_replica_can_be_drained(helm: Helm) -> None:
-    alone = {"provider": {"replicas": 1}, "function": {"replicas": 1}}
+    alone = {part: {"replicas": 1} for part in ("provider", "function", "api")}
     assert [obj for obj in helm.template({**IMAGES, **alone}) if obj["kind"] == "PodDisruptionBudget"] == []
-    budget = named(helm.template(IMAGES), "PodDisruptionBudget", "metalplane-provider")
-    assert budget["spec"]["maxUnavailable"] == 1
+    objects = helm.template(IMAGES)
+    for part in alone:
+        assert named(objects, "PodDisruptionBudget", f"metalplane-{part}")["spec"]["maxUnavailable"] == 1

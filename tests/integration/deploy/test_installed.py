@@ -15,13 +15,11 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-import pytest
-
-from provider.api.resources import BAREMETALMACHINE, EMULATEDDISK, LEASE, SECRET, ResourceType
+from provider.api.resources import EMULATEDDISK, LEASE, SECRET, ResourceType
 from sandbox.apiserver import ApiServer
 from tests.conformance.spdk.targets import free_port
 from tests.integration.deploy.helm import NAMESPACE as HOME
-from tests.integration.deploy.helm import RELEASE, VALUES, Helm
+from tests.integration.deploy.helm import Helm
 from tests.integration.rest import Rest
 from tests.waiting import wait_for
 
@@ -29,14 +27,6 @@ Json = dict[str, Any]
 
 DEPLOYMENT = ResourceType("apps", "v1", "deployments", "Deployment", True)
 REVIEW = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-
-
-@pytest.fixture(scope="module")
-def release(operator: Helm) -> Iterator[Helm]:
-    """The chart, installed; gone at the end of this file but for what it keeps."""
-    operator.install(VALUES)
-    yield operator
-    operator.done("uninstall", RELEASE, f"--namespace={HOME}")
 
 
 def allowed(
@@ -74,18 +64,6 @@ def test_identities_reach_what_is_theirs(release: Helm, cluster_rest: Rest) -> N
         account = f"system:serviceaccount:{HOME}:metalplane-{idle}"
         assert not allowed(rest, account, "list", EMULATEDDISK, own)
         assert not allowed(rest, account, "get", SECRET, HOME)
-
-
-def test_who_may_edit_a_namespace_may_edit_its_machines(release: Helm, cluster: ApiServer, cluster_rest: Rest) -> None:
-    cluster.kubectl.run(
-        *("create", "rolebinding", "tenant", "--clusterrole=edit", "--user=someone", "--namespace=default")
-    )
-
-    def may(verb: str) -> bool:
-        return allowed(cluster_rest, "someone", verb, BAREMETALMACHINE, "default")
-
-    wait_for(lambda: may("create") and may("list"), "kube-controller-manager aggregates the roles")
-    assert not allowed(cluster_rest, "someone", "create", EMULATEDDISK, "default")
 
 
 class Replica:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from provider.api import subresources
 from provider.api.resources import (
     BAREMETALMACHINE,
     CLUSTERPROVIDERCONFIG,
@@ -26,6 +27,9 @@ DEPLOYMENT = ResourceType("apps", "v1", "deployments", "Deployment", True)
 DAEMONSET = ResourceType("apps", "v1", "daemonsets", "DaemonSet", True)
 CLUSTERROLE = ResourceType("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", False)
 ROLE = ResourceType("rbac.authorization.k8s.io", "v1", "roles", "Role", True)
+APISERVICE = ResourceType("apiregistration.k8s.io", "v1", "apiservices", "APIService", False)
+FLOWSCHEMA = ResourceType("flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "FlowSchema", False)
+API_CERTIFICATE = "metalplane-api-server-tls"
 MACHINES = f"{BAREMETALMACHINE.plural}.{BAREMETALMACHINE.group}"
 
 
@@ -60,7 +64,10 @@ def arguments(rest: Rest) -> list[str]:
 def keys(rest: Rest) -> dict[str, Json]:
     """What is secret in the certificates."""
     names = [f"metalplane-{seam}-{side}-tls" for seam in ("function", "csi") for side in ("server", "client")]
-    return {name: rest.get(SECRET, name, HOME)["data"] for name in names}
+    found = {name: rest.get(SECRET, name, HOME)["data"] for name in [*names, API_CERTIFICATE]}
+    trusted = rest.get(APISERVICE, subresources.API_SERVICE)["spec"]["caBundle"]
+    assert trusted == found[API_CERTIFICATE]["ca.crt"], "what bm-api shows is what the API server trusts"
+    return found
 
 
 def test_installed_upgraded_rolled_back_and_removed(operator: Helm, cluster_rest: Rest, older: Path) -> None:
@@ -74,6 +81,7 @@ def test_installed_upgraded_rolled_back_and_removed(operator: Helm, cluster_rest
     assert "--log-level=debug" in arguments(rest)
     assert there(rest, ROLE, "agent", "metalplane-dpu-dpu1")
     assert keys(rest) == made, "certificates are made once"
+    assert there(rest, FLOWSCHEMA, "metalplane-console")
 
     operator.done("rollback", RELEASE, "1", f"--namespace={HOME}")
     assert columns(rest) == before
@@ -92,6 +100,8 @@ def test_installed_upgraded_rolled_back_and_removed(operator: Helm, cluster_rest
     assert not there(rest, DEPLOYMENT, "metalplane-provider", HOME)
     assert not there(rest, DAEMONSET, "metalplane-agent", HOME)
     assert not there(rest, CLUSTERROLE, "metalplane-provider")
+    assert not there(rest, APISERVICE, subresources.API_SERVICE), "or every namespace deletion would wait for it"
+    assert not there(rest, FLOWSCHEMA, "metalplane-console")
 
     operator.install(VALUES)
     assert columns(rest) == before + 1, "what was kept is taken up again"

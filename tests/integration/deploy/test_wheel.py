@@ -18,7 +18,7 @@ _ENVIRONMENT = {
 } | dict(os.environ)
 
 PROGRAMS = {
-    "provider": ["provider", "provider.function"],
+    "provider": ["provider", "provider.apiserver", "provider.function"],
     "agent": ["dpu_handler", "dpu_handler.lvol"],
     "bmctl": ["bmctl"],
 }

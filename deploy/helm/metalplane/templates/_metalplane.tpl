@@ -90,11 +90,57 @@ dict directories (path -> hostPath type). Sockets are made anew by whoever serve
 {{- end }}
 {{- end }}
 
-{{/* Name of a Secret with certificates: dict root, seam (function, csi), side (server, client). */}}
+{{/*
+Name of a Secret with certificates: dict root, seam (function, csi, api), side (server, client). One's own come whole: a
+certificate is worth nothing where the other side trusts another authority.
+*/}}
 {{- define "metalplane.tlsSecret" -}}
 {{- $given := get .root.Values.tls .seam -}}
-{{- if ne (empty $given.serverSecret) (empty $given.clientSecret) -}}
-{{- fail (printf "tls.%s names one of serverSecret and clientSecret: name both, for they need one authority, or none" .seam) -}}
+{{- $other := ternary "caBundle" "clientSecret" (eq .seam "api") -}}
+{{- if ne (empty $given.serverSecret) (empty (get $given $other)) -}}
+{{- fail (printf "tls.%s names one of serverSecret and %s: name both, for they need one authority, or none" .seam $other) -}}
 {{- end -}}
 {{- get $given (printf "%sSecret" .side) | default (printf "metalplane-%s-%s-tls" .seam .side) -}}
+{{- end }}
+
+{{/*
+Data of the Secrets of a seam, by name, as YAML: those in the cluster if all are there, else new ones by an authority
+whose key nobody keeps. Dict root, seam, service, sides (server, client).
+*/}}
+{{- define "metalplane.certificates" -}}
+{{- $root := .root -}}
+{{- $seam := .seam -}}
+{{- $data := dict -}}
+{{- range $side := .sides -}}
+{{- $name := include "metalplane.tlsSecret" (dict "root" $root "seam" $seam "side" $side) -}}
+{{- with (lookup "v1" "Secret" $root.Release.Namespace $name) }}{{ $_ := set $data $name .data }}{{ end -}}
+{{- end -}}
+{{- if ne (len $data) (len .sides) -}}
+{{- $authority := genCA (printf "metalplane-%s" $seam) 3650 -}}
+{{- $host := printf "%s.%s.svc" .service $root.Release.Namespace -}}
+{{- range $side := .sides -}}
+{{- $pair := dict -}}
+{{- if eq $side "server" -}}
+{{- $pair = genSignedCert $host nil (list $host) 3650 $authority -}}
+{{- else -}}
+{{- $pair = genSignedCert "metalplane-provider" nil nil 3650 $authority -}}
+{{- end -}}
+{{- $name := include "metalplane.tlsSecret" (dict "root" $root "seam" $seam "side" $side) -}}
+{{- $_ := set $data $name (dict "ca.crt" (b64enc $authority.Cert) "tls.crt" (b64enc $pair.Cert) "tls.key" (b64enc $pair.Key)) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $data -}}
+{{- end }}
+
+{{/* A Secret of such data: dict root, name, data. */}}
+{{- define "metalplane.tlsObject" }}
+---
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {{ .name }}
+  namespace: {{ .root.Release.Namespace }}
+  labels: {{- include "metalplane.labels" (dict "root" .root "component" "tls") | nindent 4 }}
+type: kubernetes.io/tls
+data: {{- toYaml .data | nindent 2 }}
 {{- end }}
