@@ -206,8 +206,8 @@ def api_rights() -> Iterator[Json]:
 
 def tenant_roles() -> Iterator[Json]:
     """What the cluster's view, edit and admin take in of machines; and the operators' role, which nothing takes in."""
-    tenants_rules = {"view": rights.tenant_view(), "edit": rights.tenant_edit(), "admin": rights.tenant_admin()}
-    for name, rules in tenants_rules.items():
+    of_tenants = {"view": rights.tenant_view(), "edit": rights.tenant_edit(), "admin": rights.tenant_admin()}
+    for name, rules in of_tenants.items():
         role = _role("ClusterRole", f"metalplane:{name}", rules)
         role["metadata"]["labels"] = {f"{_RBAC}/aggregate-to-{name}": "true"}
         yield role

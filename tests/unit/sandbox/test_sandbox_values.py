@@ -105,11 +105,20 @@ def test_no_right_of_a_dpu_reaches_beyond_its_namespace() -> None:
     assert [(item["kind"], item["metadata"]["namespace"]) for item in bound] == [("RoleBinding", dpu_namespace("dpu1"))]
 
 
-def test_the_provider_writes_secrets_in_dpu_namespaces_only() -> None:
-    for item in inventory.objects(IMAGE, [(1, "secret")]):
-        if item["kind"] == "ClusterRole":
-            secrets = [rule for rule in item["rules"] if "secrets" in rule["resources"]]
-            assert [rule["verbs"] for rule in secrets] == [["get"]]
+def test_secrets_are_written_in_dpu_namespaces_and_the_installations_alone() -> None:
+    of_secrets = {
+        (item["metadata"].get("namespace"), item["metadata"]["name"]): rule["verbs"]
+        for item in inventory.objects(IMAGE, [(1, "secret")])
+        if item["kind"] in ("ClusterRole", "Role")
+        for rule in item["rules"]
+        if "secrets" in rule["resources"]
+    }
+    assert of_secrets == {
+        (None, "metalplane-provider"): ["get"],
+        (INSTALLATION_NAMESPACE, "api"): ["get", "create"],
+        (dpu_namespace("dpu0"), "agent"): ["get", "list", "watch"],
+        (dpu_namespace("dpu0"), "provider"): ["create", "patch", "delete"],
+    }
 
 
 def test_the_provider_writes_no_lease_but_its_own() -> None:
