@@ -117,7 +117,7 @@ def api_server_at_home() -> list[Rule]:
 
     No name is known of a server's Lease or of a BMC's Secret, and what is created has no name yet.
     """
-    return [_rule(("get", "list", "create", "update", "patch"), LEASE), _rule(("get", "create"), SECRET)]
+    return [_rule(("get", "list", "create", "update", "patch", "delete"), LEASE), _rule(("get", "create"), SECRET)]
 
 
 def tenant_view() -> list[Rule]:

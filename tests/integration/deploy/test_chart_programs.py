@@ -65,7 +65,7 @@ def test_each_replica_of_the_provider_has_a_seat_of_its_own(objects: list[Json])
 def test_each_replica_of_bm_api_tells_its_peers_where_it_listens(objects: list[Json]) -> None:
     api = started_with(objects, "metalplane-api")
     assert (api.identity, api.namespace) == ("metalplane-api-0", NAMESPACE)
-    assert (api.address, api.advertise) == ("0.0.0.0", f"192.0.2.1:{api.port}")  # noqa: S104
+    assert (api.address, api.advertise) == ("0.0.0.0", ("192.0.2.1", api.port))  # noqa: S104
     (container,) = pod(objects, "metalplane-api")["containers"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports == {"https": api.port, "health": api.health_port}
