@@ -30,8 +30,13 @@ _SET_SYSTEM_BOOT_OPTIONS = 0x08
 _POWER_IS_ON = 0x01
 """Bit of "Current Power State" (IPMI 2.0, table 28-3)."""
 
-_CONTROL = {ResetType.FORCE_OFF: 0x00, ResetType.ON: 0x01, ResetType.GRACEFUL_SHUTDOWN: 0x05}
-"""Values of Chassis Control (IPMI 2.0, table 28-4)."""
+_CONTROL = {
+    ResetType.FORCE_OFF: 0x00,
+    ResetType.ON: 0x01,
+    ResetType.FORCE_RESTART: 0x03,
+    ResetType.GRACEFUL_SHUTDOWN: 0x05,
+}
+"""Values of Chassis Control (IPMI 2.0, table 28-4). 0x03 is the hard reset, during which the power stays on."""
 
 _BOOT_FLAGS = 5
 _BOOT_FLAGS_VALID = 0x80

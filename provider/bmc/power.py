@@ -17,6 +17,7 @@ class ResetType(StrEnum):
     ON = "On"
     FORCE_OFF = "ForceOff"
     GRACEFUL_SHUTDOWN = "GracefulShutdown"
+    FORCE_RESTART = "ForceRestart"
 
 
 class PowerController(Protocol):

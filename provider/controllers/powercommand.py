@@ -5,7 +5,7 @@ from provider.controllers.powerreading import PowerReadings
 from provider.execution.errors import PowerActionFailed
 from provider.execution.power import PowerExecutor
 from provider.planning.action import PowerAction
-from provider.planning.powerstate import Fault
+from provider.planning.powerworld import Fault
 from provider.runtime.context import Runtime
 
 

@@ -15,7 +15,7 @@ from provider.api.server import Server, ServerSpec
 from provider.bmc.endpoint import Endpoint
 from provider.bmc.errors import BMCAuthenticationFailed, BMCError
 from provider.bmc.power import BMC
-from provider.planning.powerstate import Fault
+from provider.planning.powerworld import Fault
 from provider.runtime.client import KubeClient
 from provider.runtime.errors import NotFound
 from provider.runtime.secrets import read_secret

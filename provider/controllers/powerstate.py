@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from provider.api.conditions import READY, Condition, is_true
 from provider.api.emulateddisk import EmulatedDisk
 from provider.api.names import LABEL_MACHINE_UID
-from provider.api.powerstate import PowerState
+from provider.api.powerstate import Power, PowerState
 from provider.api.providerconfig import ClusterProviderConfig
 from provider.api.resources import (
     BAREMETALMACHINE,
@@ -27,7 +28,8 @@ from provider.controllers.routes import Routes, nobody
 from provider.controllers.surroundings import Surroundings
 from provider.execution.errors import PowerActionFailed
 from provider.planning.action import Action, BootFromDisk, SwitchPower
-from provider.planning.powerstate import Fault, PowerPlan, World, plan
+from provider.planning.powerstate import PowerPlan, plan
+from provider.planning.powerworld import Fault, World
 from provider.planning.tenancy import Hold
 from provider.runtime.context import Runtime
 from provider.runtime.controller import Json, Key, Watch
@@ -36,6 +38,11 @@ _DEVICES = (VIRTUALDISK, VIRTUALNIC)
 _DEFAULT_POLL_S = 60.0
 _LESS_OFTEN = 10
 """So many times as long between two polls of a server whose agent sees it run: a login at a BMC costs milliseconds."""
+_DOUBTED_POLL_S = 6.0
+"""Between two polls of a server that let go of a disk a moment ago and is still on: an operating system that shuts
+down does so seconds before the power goes, and that is to be seen within 10 s of it."""
+_DOUBTED_FOR_S = 120.0
+"""A server that is still on after this long has not shut down: it starts again, or its disk is in trouble."""
 
 
 class PowerStateKind(ObjectKind[PowerState]):
@@ -51,6 +58,7 @@ class PowerStateKind(ObjectKind[PowerState]):
         self._agents = agents
         self._readings = readings
         self._generations: dict[Key, int] = {}
+        self._doubted_since: dict[Key, datetime] = {}
         routes = Routes(runtime.cache, POWERSTATE)
         self.watches = [
             # EmulatedDisks tell at once when the server lets go of its disks: its power may be gone.
@@ -74,7 +82,9 @@ class PowerStateKind(ObjectKind[PowerState]):
         answer = await self._readings.read(hold.server, fresh=self._must_be_fresh(obj))
         self._generations[_key(obj)] = obj.metadata.generation
         pending = tuple(self._pending(obj, hold))
-        if answer == "On" and self._vouched_for(hold):
+        if self._is_doubted(obj, answer, now):
+            poll_s = min(poll_s, _DOUBTED_POLL_S)
+        elif answer == "On" and self._vouched_for(hold):
             poll_s *= _LESS_OFTEN
         world = World(obj, hold, now, pending=pending, boot_disk_shown=shown, poll_interval_s=poll_s)
         return replace(world, fault=answer) if isinstance(answer, Fault) else replace(world, reading=answer)
@@ -84,8 +94,10 @@ class PowerStateKind(ObjectKind[PowerState]):
         return plan(world)
 
     async def carry_out(self, action: Action, obj: PowerState) -> None:
-        """Send one command; the proof that the server is ours is made again right before it."""
-        assert isinstance(action, SwitchPower | BootFromDisk)
+        """Write, or send one command; the proof that the server is ours is made again right before it."""
+        if not isinstance(action, SwitchPower | BootFromDisk):
+            await super().carry_out(action, obj)
+            return
         hold = self._surroundings.hold(obj.metadata, obj.spec.for_provider.server_claim_ref)
         if not isinstance(hold, Hold):
             subject = f"the server of PowerState {obj.metadata.name}"
@@ -95,19 +107,28 @@ class PowerStateKind(ObjectKind[PowerState]):
     def forget(self, key: Key) -> None:
         """Let go of what was kept for an object that is gone."""
         self._generations.pop(key, None)
+        self._doubted_since.pop(key, None)
 
     def _must_be_fresh(self, obj: PowerState) -> bool:
         if obj.metadata.deleting or obj.status.at_provider.transition is not None:
             return True
         if self._generations.get(_key(obj)) != obj.metadata.generation:
             return True
-        return self._disks_say_otherwise(obj)
+        return self._disks_deny(obj, obj.status.at_provider.state)
 
-    def _disks_say_otherwise(self, obj: PowerState) -> bool:
+    def _is_doubted(self, obj: PowerState, answer: Power | Fault, now: datetime) -> bool:
+        """Whether the disks have denied for no more than a while what the BMC says."""
+        if isinstance(answer, Fault) or not self._disks_deny(obj, answer):
+            self._doubted_since.pop(_key(obj), None)
+            return False
+        since = self._doubted_since.setdefault(_key(obj), now)
+        return now - since < timedelta(seconds=_DOUBTED_FOR_S)
+
+    def _disks_deny(self, obj: PowerState, power: str | None) -> bool:
         """Whether the server has closed a disk though it is on, or opened one though it is off."""
         devices = self._disks_of(obj.metadata.controller_uid or "")
         sessions = [device.get("status", {}).get("sessions") for device in devices]
-        match obj.status.at_provider.state:
+        match power:
             case "On":
                 return 0 in sessions
             case "Off":

@@ -26,7 +26,7 @@ from provider.controllers.routes import Routes
 from provider.controllers.surroundings import Surroundings
 from provider.execution.errors import PowerActionFailed
 from provider.planning.action import Action, SwitchPower
-from provider.planning.powerstate import ASK_AGAIN_S, Fault
+from provider.planning.powerworld import ASK_AGAIN_S, Fault
 from provider.planning.serverclaim import ServerClaimPlan, World, misfit, plan
 from provider.planning.tenancy import holds
 from provider.runtime.context import Runtime

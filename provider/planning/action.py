@@ -1,4 +1,4 @@
-"""The closed union of what a plan can ask for. Each is harmless to carry out again.
+"""The closed union of what a plan can ask for. Each is harmless to carry out again, but a reset of a running server.
 
 ``policy`` is the managementPolicies action that must be allowed for it; ``note`` is what the Event will say, and an
 action without one is not worth an Event.
@@ -70,7 +70,7 @@ class BootFromDisk:
 class SwitchPower:
     """Ask the server's BMC for a change of power (Redfish ResetType)."""
 
-    reset_type: Literal["On", "GracefulShutdown", "ForceOff"]
+    reset_type: Literal["On", "GracefulShutdown", "ForceOff", "ForceRestart"]
     note: str = ""
     policy: Policy = "Update"
 

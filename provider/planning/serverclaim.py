@@ -19,7 +19,7 @@ from provider.api.resources import EMULATEDDISK, EMULATEDNIC, POWERSTATE, SERVER
 from provider.api.server import Server
 from provider.api.serverclaim import ServerClaim, ServerClaimObservation, ServerClaimParameters
 from provider.planning.action import PatchObject, SwitchPower
-from provider.planning.powerstate import FAULT_RETRY_S, IN_TRANSITION_S, Fault
+from provider.planning.powerworld import FAULT_RETRY_S, IN_TRANSITION_S, Fault
 from provider.planning.tenancy import holds
 from provider.planning.verdict import AVAILABLE, Plan, Verdict, refused, waiting
 

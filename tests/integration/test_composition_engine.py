@@ -203,6 +203,21 @@ def test_a_child_that_was_changed_by_hand_is_put_back(installation: Installation
     assert changed["spec"]["forProvider"]["state"] == "On"
 
 
+def test_what_is_asked_of_the_power_once_is_left_alone_by_the_engine(
+    installation: Installation, machine: Json, wanted: Json
+) -> None:
+    power = installation.children(machine)["power"]
+    request = {"id": "r1", "action": "GracefulRestart", "requestedAt": "2026-01-01T10:00:00Z"}
+    body = {"apiVersion": power["apiVersion"], "kind": "PowerState", "spec": {"forProvider": {"request": request}}}
+    body["metadata"] = {key: power["metadata"][key] for key in ("name", "namespace")}
+    installation.rest.apply(POWERSTATE, body, field_manager="metalplane-api")
+    installation.rest.patch(BAREMETALMACHINE, wanted, {"spec": {"runStrategy": "Halted"}})
+    passed = eventually(
+        lambda: installation.children(machine)["power"], lambda seen: seen["spec"]["forProvider"]["state"] == "Off"
+    )
+    assert passed["spec"]["forProvider"]["request"].items() >= request.items()
+
+
 def test_a_child_that_was_deleted_by_hand_is_made_anew(installation: Installation, machine: Json) -> None:
     power = installation.children(machine)["power"]
     installation.rest.delete(POWERSTATE, power)

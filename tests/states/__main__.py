@@ -4,7 +4,7 @@ Nothing on the page is written down twice: tables are read from the tables of th
 function, that function is asked about every case there is (plans are pure, so asking costs nothing).
 
     machine     STATUS, from the rules of provider.function.status
-    power       PowerState, by asking its planner
+    power       PowerState, by asking its planner; powerrequest: what is asked of it once
     claim       ServerClaim, by asking its planner
     volume      Volume, by asking its planner
     disk, nic   VirtualDisk and VirtualNIC, by asking theirs
@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator
 
 from sandbox.paths import SOURCE
-from tests.states import claim, devices, disk, machine, nic, power, reasons, volume
+from tests.states import claim, devices, disk, machine, nic, power, powerrequest, reasons, volume
 
 PAGE = SOURCE / "docs" / "states.md"
 _TOP = """\
@@ -46,7 +46,7 @@ def main() -> int:
 
 def _lines() -> Iterator[str]:
     yield _TOP
-    for part in (machine, claim, volume, disk, nic, power, devices, reasons):
+    for part in (machine, claim, volume, disk, nic, power, powerrequest, devices, reasons):
         yield from part.lines()
         yield ""
 

@@ -6,7 +6,7 @@ from provider.api.reasons import Reason
 from provider.api.server import Server
 from provider.api.serverclaim import ServerClaim, ServerClaimObservation
 from provider.planning.action import Action, PatchObject, SwitchPower
-from provider.planning.powerstate import Fault
+from provider.planning.powerworld import Fault
 from provider.planning.serverclaim import World, plan
 from tests.states.markdown import OUTSIDE
 from tests.states.scenes import Scene, section

@@ -9,7 +9,8 @@ from itertools import product
 from provider.api.powerstate import PowerState
 from provider.api.reasons import Reason
 from provider.planning.action import SwitchPower
-from provider.planning.powerstate import ASK_AGAIN_S, Fault, PowerPlan, World, plan
+from provider.planning.powerstate import PowerPlan, plan
+from provider.planning.powerworld import ASK_AGAIN_S, Fault, World
 from tests.states.markdown import OUTSIDE, diagram, prose, table
 from tests.unit.planning.builders import DELETED, Json, child, hold_on
 

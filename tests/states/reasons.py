@@ -20,6 +20,7 @@ _SHARED = {
     "verdict": (_MANAGED,),
     "managed": (_MANAGED,),
     "powerreading": ("PowerState", "ServerClaim"),
+    "powerrequest": ("PowerState",),
     "persistentvolumeclaim": ("Volume",),
     "planning": ("Volume",),
     "provisioner": ("Volume",),

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -64,6 +65,19 @@ async def test_power_is_read_and_switched(bmc: IpmiBMC, ipmitool: Ipmitool, open
         await bmc.reset(reset_type)
         assert await bmc.read_power() is power
     assert len(opened.sessions) == 1
+
+
+async def test_a_server_that_is_reset_has_power_all_the_time_and_one_that_is_off_stays_off(
+    bmc: IpmiBMC, ipmitool: Ipmitool
+) -> None:
+    with suppress(BMCCommandFailed):
+        await bmc.reset(ResetType.FORCE_RESTART)
+    assert not ipmitool.powered()
+    await bmc.reset(ResetType.ON)
+    await reads(bmc, PowerReading.ON)
+    await bmc.reset(ResetType.FORCE_RESTART)
+    assert await bmc.read_power() is PowerReading.ON
+    assert ipmitool.powered()
 
 
 async def test_the_firmware_is_told_to_boot_from_disk(bmc: IpmiBMC, ipmitool: Ipmitool) -> None:

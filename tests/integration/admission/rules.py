@@ -16,6 +16,7 @@ Json = dict[str, Any]
 Rule = Callable[[Any], bool]
 Change = Callable[[Any, Any], bool]
 
+_GIVING_TIME = ("GracefulShutdown", "GracefulRestart")
 _EIGHT_EI = 8 * 2**60
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -134,6 +135,12 @@ RULES: dict[str, Rule] = {
     "give serverClaimRef": lambda parameters: bool({"serverClaimRef", "serverClaimSelector"} & set(parameters)),
     "give either a volume": lambda disk: bool({"volumeRef", "volumeSelector"} & set(disk)) != ("seed" in disk),
     "a seed can only be read": lambda disk: "seed" not in disk or disk.get("readOnly", True),
+    "only GracefulShutdown and GracefulRestart give time: leave gracePeriodSeconds": lambda request: (
+        "gracePeriodSeconds" not in request or request["action"] in _GIVING_TIME
+    ),
+    "only GracefulShutdown and GracefulRestart give time: leave forceAfterGracePeriod": lambda request: (
+        not request.get("forceAfterGracePeriod") or request["action"] in _GIVING_TIME
+    ),
     "a NIC slot lies beyond slots": lambda server: all(nic["slot"] <= server["slots"] for nic in _nics(server)),
     "two NIC slots have the same representor": lambda server: _differ(_nics(server), "representor"),
     "gateway is not in subnet": lambda spec: "gateway" not in spec or _gateway_in_subnet(spec),
@@ -159,6 +166,7 @@ CHANGES: dict[str, Change] = {
     "mac is immutable": _same("mac"),
     "slot is immutable": _same("slot"),
     "index is immutable": _same("index"),
+    "a request is not changed once it is made": lambda new, old: new["id"] != old["id"] or new == old,
 }
 """What must be so of a change (the new value, the old one), by how the message begins."""
 

@@ -45,7 +45,7 @@ from provider.runtime.cache import Cache
 from provider.runtime.controller import Controller, Json, Key, RequeueAfter
 from provider.runtime.errors import AlreadyExists, Conflict, NotFound
 from tests.unit.provider_csi.storage import RememberingDriver, image
-from tests.unit.runtime.model_cluster import ModelCluster, merged
+from tests.unit.runtime.model_cluster import ModelCluster, RecordedEvents, merged
 
 _ROUNDS = 60
 _ROUND_S = 5.0
@@ -132,7 +132,8 @@ class PlayedBMC:
     def follow(self) -> None:
         """Do what was asked last."""
         if self.asked is not None:
-            self.power = PowerReading.ON if self.asked is ResetType.ON else PowerReading.OFF
+            stays_on = self.asked in (ResetType.ON, ResetType.FORCE_RESTART)
+            self.power = PowerReading.ON if stays_on else PowerReading.OFF
             self.asked = None
 
 
@@ -161,7 +162,9 @@ class ControlPlane:
     def restart(self) -> None:
         """A new process: empty cache, new controllers."""
         self.cluster.cache = Cache()
-        runtime = replace(self.cluster.runtime(), clock=lambda: self.now)
+        events = RecordedEvents()
+        self.told = events.said
+        runtime = replace(self.cluster.runtime(), clock=lambda: self.now, events=events)
         self.controllers: list[Controller] = [
             CompositionController(runtime, pipeline.packaged(), _InProcess()),
             *build(runtime, bmc=self.bmc, drivers=["lvol"]).controllers,

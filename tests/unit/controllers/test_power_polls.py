@@ -1,5 +1,7 @@
 """How often a BMC is asked of a server that nothing happens to."""
 
+from datetime import timedelta
+
 import pytest
 
 from provider.api.resources import BAREMETALMACHINE, EMULATEDDISK, LEASE, POWERSTATE
@@ -35,8 +37,12 @@ async def test_without_its_agent_it_is_polled_as_the_configuration_says() -> Non
     assert await next_poll_s(plane) == pytest.approx(60, rel=0.25)
 
 
-async def test_a_server_that_does_not_use_its_disk_is_polled_as_the_configuration_says() -> None:
+async def test_a_server_that_lets_go_of_its_disk_is_read_until_its_power_goes_or_it_is_known_to_stay() -> None:
     plane = await running()
     for disk in plane.all(EMULATEDDISK):
         plane.cluster.have(EMULATEDDISK, merged(disk, {"status": {"sessions": 0}}))
+    for _ in range(3):
+        assert await next_poll_s(plane) < 10 - 2, "the agent looks every 2 s, and both are within 10 s"
+        plane.now += timedelta(seconds=30)
+    plane.now += timedelta(seconds=30)
     assert await next_poll_s(plane) == pytest.approx(60, rel=0.25)

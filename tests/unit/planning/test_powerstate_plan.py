@@ -1,6 +1,6 @@
 """Stories of a server's power: asked for from what is seen; cut only where that is desired and the server is ours."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from provider.api.powerstate import Power, PowerState
 from provider.api.reasons import Reason
 from provider.planning.action import BootFromDisk, SwitchPower
-from provider.planning.powerstate import ASK_AGAIN_S, Fault, PowerPlan, World, plan
+from provider.planning.powerstate import PowerPlan, plan
+from provider.planning.powerworld import ASK_AGAIN_S, Fault, World
 from provider.planning.tenancy import NoHold
 from tests.unit.planning.builders import DELETED, REFUSED, UNBOUND, Json, child, hold_on
+from tests.unit.planning.played_server import PlayedServer
 
 NOW = datetime(2026, 1, 1, 10, tzinfo=UTC)
 GRACE_S = 60
@@ -93,6 +95,33 @@ def test_no_grace_cuts_the_power_at_once() -> None:
 
 def test_a_start_that_was_recorded_is_no_reason_to_cut_the_power_without_grace() -> None:
     assert resets(decide(power("Off", seen=under_way("On", 3600)), "On")) == ["GracefulShutdown"]
+
+
+def notes(decided: PowerPlan) -> list[str]:
+    return [action.note for action in decided.actions if isinstance(action, SwitchPower)]
+
+
+@pytest.mark.parametrize(("wanted", "reading"), [("On", "Off"), ("Off", "On")])
+def test_a_server_that_was_switched_by_hand_is_shown_as_such_until_it_is_put_back(wanted: str, reading: Power) -> None:
+    decided = decide(power(wanted, seen={"state": wanted}), reading)
+    (note,) = notes(decided)
+    assert note.startswith(f"found Server s1 {reading}, which is to be {wanted}: asked the BMC of Server s1 for ")
+    assert "by hand" in decided.ready.message
+    seen = (decided.record or decided.seen).to_json()
+    waits = decide(power(wanted, seen=seen), reading)
+    assert (waits.actions, waits.ready.message) == ((), decided.ready.message)
+    again = decide(power(wanted, seen=seen), reading, now=NOW + timedelta(seconds=ASK_AGAIN_S))
+    assert again.ready.message == decided.ready.message
+    assert not any(note.startswith("found") for note in notes(again)), "that is no news any more"
+    assert decide(power(wanted, seen=seen), wanted).ready.status == "True"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("state", "seen"), [("On", {"state": "Off"}), ("On", None), ("Off", {"state": "On"})])
+def test_what_was_desired_only_now_is_no_drift(state: str, seen: Json | None) -> None:
+    decided = decide(power(state, seen=seen), "Off" if state == "On" else "On")
+    assert decided.actions
+    assert "by hand" not in decided.ready.message
+    assert not any(note.startswith("found") for note in notes(decided))
 
 
 def test_the_power_is_left_as_it_is_where_no_state_is_desired() -> None:
@@ -185,28 +214,6 @@ def test_a_machine_whose_power_has_lost_its_status_runs_on_while_its_boot_disk_i
     assert decide(power("On"), "On", pending=("VirtualDisk root (AgentLost)",)).actions == ()
 
 
-@dataclass
-class Machine:
-    """A server with a BMC: it follows a command after ``lag_s``, and some never shut down by themselves."""
-
-    lag_s: int
-    obedient: bool
-    reading: Power = "Off"
-    goal: tuple[Power, datetime] | None = None
-
-    def switch(self, reset_type: str, now: datetime) -> None:
-        if reset_type == "GracefulShutdown" and not self.obedient:
-            return
-        wanted: Power = "On" if reset_type == "On" else "Off"
-        if self.goal is None or self.goal[0] != wanted:
-            self.goal = (wanted, now + timedelta(seconds=self.lag_s))
-
-    def read(self, now: datetime) -> Power:
-        if self.goal is not None and now >= self.goal[1]:
-            self.reading, self.goal = self.goal[0], None
-        return self.reading
-
-
 @given(
     st.sampled_from(["On", "Off"]),
     st.sampled_from(["On", "Off"]),
@@ -218,7 +225,7 @@ class Machine:
 def test_the_power_comes_to_what_is_desired_and_rests_there_even_when_the_status_is_lost(
     start: Power, wanted: Power, lag_s: int, obedient: bool, deleted: bool, forgets: list[bool]
 ) -> None:
-    server, now = Machine(lag_s, obedient, start), NOW
+    server, now = PlayedServer(lag_s, obedient, start), NOW
     seen: Json = {}
     final: Power = "Off" if deleted else wanted
     for second in range(200):

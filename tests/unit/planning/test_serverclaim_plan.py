@@ -10,7 +10,7 @@ from provider.api.reasons import Reason
 from provider.api.server import Server
 from provider.api.serverclaim import ServerClaim
 from provider.planning.action import PatchObject, SwitchPower
-from provider.planning.powerstate import Fault
+from provider.planning.powerworld import Fault
 from provider.planning.serverclaim import ServerClaimPlan, World, plan
 from tests.unit.planning.builders import DELETED, Json, child, server
 
