@@ -2,7 +2,7 @@
 
     with no cluster      control plane, Open vSwitch, SPDK targets, CSI driver, chassis, BMCs, function: all at once
     then                 CRDs, inventory and identities go in; the bridge gets its cables
-    with the cluster     kube-controller-manager, the provider, the agents
+    with the cluster     kube-controller-manager, the provider, the agents, bm-api
 
 Coming up is idempotent: what runs by the right command line is left alone. A sandbox does not outlive its machine, so
 after a reboot it begins anew.
@@ -22,6 +22,7 @@ from pathlib import Path
 from provider.api.generation import crds
 from provider.api.names import INSTALLATION_NAMESPACE, dpu_namespace, dpu_user
 from sandbox import binaries, fabric, images, inventory, pki, processes, state, targets
+from sandbox.aggregation import AggregatedApi
 from sandbox.client import SupervisorClient
 from sandbox.errors import AnotherShape
 from sandbox.kubectl import Kubectl
@@ -120,9 +121,12 @@ class Cloud:
                 self.kubectl.apply(
                     inventory.objects(image.result(), list(zip(chosen.ports.bmc, passwords, strict=True)))
                 )
-        with self._step("controllers and agents"):
-            self.supervisor.start([control_plane.controllers(), *self._with_cluster(chosen, control_plane)])
+        with self._step("controllers, agents, bm-api"):
+            api = AggregatedApi(self.layout, control_plane, chosen.ports)
+            replicas = api.replicas(trace_dir=self.layout.trace)
+            self.supervisor.start([control_plane.controllers(), *self._with_cluster(chosen, control_plane), *replicas])
             self._wait_leases(range(chosen.servers))
+            api.register(self.kubectl)
 
     def down(self) -> None:
         """Leave nothing of it but logs and traces. Harmless when nothing is there."""
@@ -195,13 +199,13 @@ class Cloud:
     def _function(self, chosen: state.State) -> ProcessSpec:
         authority = pki.Authority(self.layout.pki / "function", "metalplane-function")
         certificates = authority.server("server", names=("function-metalplane", "localhost", "127.0.0.1"))
-        served = _as_directory(certificates, authority.certificate, self.layout.pki / "function-server")
+        served = pki.as_directory(certificates, authority.certificate, self.layout.pki / "function-server")
         return processes.function(chosen.ports, served)
 
     def _provider(self, chosen: state.State, control_plane: ControlPlane) -> ProcessSpec:
         authority = pki.Authority(self.layout.pki / "function", "metalplane-function")
         credential = authority.client("client", common_name="metalplane-engine")
-        calling = _as_directory(credential, authority.certificate, self.layout.pki / "function-client")
+        calling = pki.as_directory(credential, authority.certificate, self.layout.pki / "function-client")
         identity = control_plane.identity(self.layout.files / "provider.kubeconfig", inventory.PROVIDER_USER)
         # Of a thousand machines, spans would be most of what is written.
         return processes.provider(
@@ -264,11 +268,3 @@ class Cloud:
         yield
         now = time.monotonic()
         self._progress(f"{now - self._began:6.1f} s  {name} ({now - began:.1f} s)")
-
-
-def _as_directory(credential: pki.Credential, authority: Path, directory: Path) -> Path:
-    """The credential under the names that a function's TLS directory has: tls.crt, tls.key, ca.crt."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, source in (("tls.crt", credential.certificate), ("tls.key", credential.key), ("ca.crt", authority)):
-        shutil.copy(source, directory / name)
-    return directory

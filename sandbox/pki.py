@@ -8,6 +8,7 @@ engine's calls of composition functions. Everything here may be run again: what 
 import datetime
 import ipaddress
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,14 @@ def ssh_key(path: Path, comment: str) -> str:
         _write(path, private)
         _write(public_path, public + f" {comment}\n".encode())
     return public_path.read_text().strip()
+
+
+def as_directory(credential: Credential, authority: Path, directory: Path) -> Path:
+    """The credential under the names that a TLS directory of our processes has: tls.crt, tls.key, ca.crt."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, source in (("tls.crt", credential.certificate), ("tls.key", credential.key), ("ca.crt", authority)):
+        shutil.copy(source, directory / name)
+    return directory
 
 
 def _fits(issued: Credential, subject: x509.Name, alternatives: Sequence[str]) -> bool:

@@ -176,6 +176,23 @@ def provider(
     return ProcessSpec("provider", argv)
 
 
+def api(ports: Ports, replica: int, kubeconfig: Path, certificates: Path, *, trace_dir: Path | None) -> ProcessSpec:
+    """A replica of bm-api. All listen at one port of this machine, where an installation has a Service."""
+    peer = f"127.0.0.1:{ports.api_peers[replica]}"
+    argv = _module(
+        "provider.apiserver",
+        kubeconfig=kubeconfig,
+        namespace=INSTALLATION_NAMESPACE,
+        identity=f"api{replica}",
+        address="127.0.0.1",
+        port=ports.api,
+        advertise=peer,
+        tls_dir=certificates,
+        **({} if trace_dir is None else {"trace_dir": trace_dir}),
+    )
+    return ProcessSpec(f"api{replica}", (*argv, "--share-port"), ready=(Ready("tcp", peer),))
+
+
 def agent(layout: Layout, number: int, kubeconfig: Path, node_id: str) -> ProcessSpec:
     """A DPU's agent, inside its network namespace."""
     run = layout.dpu_run(number)

@@ -22,6 +22,8 @@ class Ports:
     apiserver: int
     controller_manager: int
     function: int
+    api: int
+    api_peers: tuple[int, int]
     bmc: tuple[int, ...]
 
 
@@ -52,6 +54,8 @@ def choose(servers: int, image: str, seed: str, targets: Targets = STAND_INS, *,
         apiserver=next(free),
         controller_manager=next(free),
         function=next(free),
+        api=next(free),
+        api_peers=(next(free), next(free)),
         bmc=tuple(next(free) for _ in range(servers)),
     )
     return State(boot_id(), servers, image, ports, targets, light)
@@ -61,7 +65,8 @@ def read(path: Path) -> State | None:
     """The state of a sandbox that is up, or was since the machine started; None otherwise."""
     try:
         value = json.loads(path.read_text())
-        ports = Ports(**{**value["ports"], "bmc": tuple(value["ports"]["bmc"])})
+        several = {name: tuple(value["ports"][name]) for name in ("bmc", "api_peers")}
+        ports = Ports(**{**value["ports"], **several})
         targets = Targets(**value["targets"])
         state = State(value["boot_id"], value["servers"], value["image"], ports, targets, value["light"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):

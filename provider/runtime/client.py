@@ -115,6 +115,11 @@ class KubeClient:
         path = rt.path(obj["metadata"].get("namespace"))
         return await self._write(rt, "create", "POST", path, obj, query={"fieldManager": field_manager})
 
+    async def review(self, rt: ResourceType, spec: Json, *, subject: str) -> Json:
+        """Ask something of the API server that leaves no object: a TokenReview, a SubjectAccessReview."""
+        body = {"apiVersion": rt.api_version, "kind": rt.kind, "spec": spec}
+        return await self._transport.send(Request("POST", rt.path(), "review", subject, body=body), repeat=True)
+
     async def replace(
         self, rt: ResourceType, obj: Json, *, subresource: str | None = None, field_manager: str | None = None
     ) -> Json:
@@ -131,13 +136,17 @@ class KubeClient:
         force: bool = True,
         subresource: str | None = None,
         current: Json | None = None,
+        dry_run: bool = False,
     ) -> Json:
-        """Server-side apply. With ``current``, nothing is sent (and ``current`` returned) where it would not change."""
+        """Server-side apply. With ``current``, nothing is sent (and ``current`` returned) where it would not change.
+
+        ``dry_run``: the API server says what would come of it, and keeps nothing.
+        """
         if current is not None and server_side_apply.holds(
             current, obj, field_manager=field_manager, subresource=subresource
         ):
             return current
-        query = {"fieldManager": field_manager, "force": "true" if force else "false"}
+        query = {"fieldManager": field_manager, "force": "true" if force else "false", **_dry(dry_run)}
         path = _object_path(rt, obj, subresource)
         return await self._write(rt, "apply", "PATCH", path, obj, query=query, content=CONTENT_APPLY, repeat=True)
 
@@ -151,6 +160,7 @@ class KubeClient:
         subresource: str | None = None,
         resource_version: str | None = None,
         field_manager: str | None = None,
+        dry_run: bool = False,
     ) -> Json:
         """JSON merge patch (RFC 7396); with ``resource_version`` a compare-and-swap that raises ``Conflict``."""
         metadata = {**body.get("metadata", {}), "name": name}
@@ -158,7 +168,7 @@ class KubeClient:
             metadata["namespace"] = namespace
         if resource_version is not None:
             metadata["resourceVersion"] = resource_version
-        query = {"fieldManager": field_manager} if field_manager else {}
+        query = ({"fieldManager": field_manager} if field_manager else {}) | _dry(dry_run)
         path = rt.path(namespace, name, subresource)
         return await self._write(
             rt, "patch", "PATCH", path, {**body, "metadata": metadata}, query=query, content=CONTENT_MERGE
@@ -242,6 +252,10 @@ class KubeClient:
             return nullcontext()
         attributes = {"http.request.method": method, "k8s.resource": rt.plural, "k8s.object": subject}
         return self._tracer.span(f"kube {verb} {rt.kind}/{subject}", kind="client", attributes=attributes)
+
+
+def _dry(run: bool) -> dict[str, str]:
+    return {"dryRun": "All"} if run else {}
 
 
 def _object_path(rt: ResourceType, obj: Json, subresource: str | None) -> str:

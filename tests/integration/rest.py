@@ -36,10 +36,11 @@ class Rest:
     """One request a connection; nothing to close."""
 
     def __init__(self, apiserver: ApiServer, credential: str = "admin") -> None:
-        self._url = urlsplit(apiserver.control_plane.url)
+        url = urlsplit(apiserver.control_plane.url)
+        self.address = (url.hostname or "", url.port)
         directory = apiserver.layout.pki / "cluster"
-        self._tls = ssl.create_default_context(cafile=str(directory / "ca.crt"))
-        self._tls.load_cert_chain(directory / f"{credential}.crt", directory / f"{credential}.key")
+        self.tls = ssl.create_default_context(cafile=str(directory / "ca.crt"))
+        self.tls.load_cert_chain(directory / f"{credential}.crt", directory / f"{credential}.key")
 
     @classmethod
     def of_user(cls, apiserver: ApiServer, user: str, *, groups: tuple[str, ...] = ()) -> "Rest":
@@ -57,14 +58,15 @@ class Rest:
         content: str = "application/json",
         accept: str = "application/json",
     ) -> Answer:
-        connection = http.client.HTTPSConnection(
-            self._url.hostname or "", self._url.port, timeout=_TIMEOUT_S, context=self._tls
-        )
+        connection = http.client.HTTPSConnection(*self.address, timeout=_TIMEOUT_S, context=self.tls)
         with closing(connection):
             text = None if body is None else json.dumps(body)
             connection.request(method, path, text, {"Content-Type": content, "Accept": accept})
             response = connection.getresponse()
-            return Answer(response.status, json.loads(response.read()))
+            answer = response.read()
+            # An aggregated API that is down is told of in plain text.
+            plain = response.headers.get_content_type() == "text/plain"
+            return Answer(response.status, {"message": answer.decode()} if plain else json.loads(answer))
 
     def dry_run_create(self, resource: ResourceType, obj: Json) -> Answer:
         """What creating the object would answer, unknown fields refused as kubectl has them refused."""

@@ -35,8 +35,9 @@ def _structural(node: Json, definitions: Json) -> Json:
         schema["default"] = _said(schema["default"])
         if not _worth_saying(schema["default"]):
             del schema["default"]
-    if schema.get("additionalProperties") in (True, False):
-        raise TypeError(f"a model allows any field, which no structural schema can say: {schema}")
+    # Fields that are not known are pruned by a structural schema in any case; to keep them has a word of its own.
+    if schema.get("additionalProperties") in (True, False) and schema.pop("additionalProperties"):
+        schema["x-kubernetes-preserve-unknown-fields"] = True
     return {key: schema[key] for key in sorted(schema, key=_position)}
 
 

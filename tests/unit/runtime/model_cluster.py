@@ -105,7 +105,9 @@ class ModelCluster(KubeClient):
         force: bool = True,
         subresource: str | None = None,
         current: Json | None = None,
+        dry_run: bool = False,
     ) -> Json:
+        assert not dry_run, "nothing that runs on this model asks for one"
         known = self._at(rt, obj)
         if known is not None and _applied(known, obj) == known:
             return known
@@ -124,7 +126,9 @@ class ModelCluster(KubeClient):
         subresource: str | None = None,
         resource_version: str | None = None,
         field_manager: str | None = None,
+        dry_run: bool = False,
     ) -> Json:
+        assert not dry_run, "nothing that runs on this model asks for one"
         self._about_to_write()
         known = await self.get(rt, name, namespace)
         if resource_version is not None:

@@ -27,7 +27,7 @@ from sandbox.targets import (
 )
 from tests.conformance.spdk.targets import short_directory
 
-PORTS = state.Ports(1, 2, 3, 4, 5, (6, 7))
+PORTS = state.Ports(1, 2, 3, 4, 5, 6, (7, 8), (9, 10))
 PROGRAM = str(Path(sys.executable).resolve())
 PAIR = Targets("/opt/spdk_tgt", "/opt/nvmf_tgt")
 ONE = Targets("/opt/vhost")

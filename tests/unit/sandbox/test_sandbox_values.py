@@ -15,7 +15,7 @@ from sandbox.targets import STAND_INS
 
 SOCKET_PATH_BYTES = 108
 IMAGE = Image("tiny", "0" * 64, 1 << 20, Path("/nonexistent"))
-PORTS = state.Ports(1, 2, 3, 4, 5, (6, 7))
+PORTS = state.Ports(1, 2, 3, 4, 5, 6, (7, 8), (9, 10))
 
 
 def test_two_directories_share_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,144 @@
+"""bm-api's process: the only reader of its arguments and environment; puts its parts together."""
+
+import argparse
+import asyncio
+import logging
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from aiohttp import web
+
+from provider.api.names import INSTALLATION_NAMESPACE
+from provider.api.subresources import SERVICE
+from provider.apiserver import answers
+from provider.apiserver.authentication import Authentication
+from provider.apiserver.authorization import Authorization
+from provider.apiserver.machines import MachineVerbs
+from provider.apiserver.objects import Objects
+from provider.apiserver.requestheader import FrontProxyConfig
+from provider.apiserver.server import application
+from provider.apiserver.servers import ServerVerbs
+from provider.apiserver.tls import ServingTLS
+from provider.bmc.sessions import BMCSessions
+from provider.controllers.powerreading import PowerReadings
+from provider.runtime.client import KubeClient
+from provider.runtime.errors import MetalplaneError
+from provider.runtime.events import EventRecorder
+from provider.runtime.health import Health
+from provider.runtime.kubeconfig import in_cluster, load
+from provider.runtime.metrics import Metrics
+from provider.runtime.signals import stop_on_signals
+from provider.runtime.together import together
+
+_DRAIN_S = 5.0
+_LOG = logging.getLogger("provider.apiserver")
+
+
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m provider.apiserver",
+        description="The aggregated API server subresources.metalplane.io: power, hot plug and consoles of machines.",
+    )
+    parser.add_argument("--kubeconfig", type=Path, help="kubeconfig to use (default: in-cluster)")
+    parser.add_argument("--namespace", default=INSTALLATION_NAMESPACE, help="installation namespace (%(default)s)")
+    parser.add_argument("--identity", default=f"{socket.gethostname()}-{os.getpid()}", help="name of this replica")
+    parser.add_argument("--address", default="0.0.0.0", help="address to listen at (%(default)s)")  # noqa: S104
+    parser.add_argument("--port", type=int, default=8443, help="port to listen at, by HTTPS (%(default)s)")
+    parser.add_argument(
+        "--share-port", action="store_true", help="let replicas on one machine listen at the same port (SO_REUSEPORT)"
+    )
+    parser.add_argument(
+        "--advertise",
+        type=_address,
+        metavar="HOST:PORT",
+        help="where other replicas reach this one; listened at as well where it is another port",
+    )
+    parser.add_argument(
+        "--tls-dir",
+        type=Path,
+        required=True,
+        help="directory with tls.crt and tls.key to serve with, taken up anew when they change, and ca.crt",
+    )
+    parser.add_argument(
+        "--health-port", type=int, default=0, help="port for /healthz, /readyz and /metrics by plain HTTP; 0 is off"
+    )
+    parser.add_argument("--trace-dir", type=Path, help="directory where provider and agents write spans")
+    parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    return parser.parse_args(argv)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, separator, port = text.rpartition(":")
+    if not separator or not host or not port.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 10.0.0.5:8443")
+    return host, int(port)
+
+
+async def serve(args: argparse.Namespace) -> None:
+    """Serve until the process is told to stop."""
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    access = load(args.kubeconfig) if args.kubeconfig else in_cluster(os.environ)
+    async with AsyncExitStack() as resources:
+        client = await resources.enter_async_context(KubeClient(access, user_agent=SERVICE))
+        tls = ServingTLS(args.tls_dir)
+        front_proxy = FrontProxyConfig(client, lambda known: tls.believe(known.client_ca))
+        events = EventRecorder(client, controller=SERVICE, instance=args.identity)
+        if args.health_port:
+            health = Health(args.health_port, {"serving": front_proxy.known}, Metrics())
+            await health.start()
+            resources.push_async_callback(health.stop)
+        bmcs = BMCSessions()
+        resources.push_async_callback(bmcs.close)
+        objects = Objects(client)
+        machines = MachineVerbs(objects, events)
+        servers = ServerVerbs(objects, machines, PowerReadings(client, bmcs, args.namespace))
+        app = application(
+            answers.table(objects, machines, servers, args.trace_dir),
+            Authentication(client, lambda: front_proxy.front_proxy),
+            Authorization(client),
+            lambda: _why_not(front_proxy, stop),
+        )
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN_S)
+        await runner.setup()
+        resources.push_async_callback(runner.cleanup)
+        shared = args.share_port or None
+        await web.TCPSite(runner, args.address, args.port, ssl_context=tls.context, reuse_port=shared).start()
+        if args.advertise and args.advertise[1] != args.port:
+            await web.TCPSite(runner, *args.advertise, ssl_context=tls.context).start()
+        _LOG.info("serving address=%s port=%d", args.address, args.port)
+        beside = {"front proxy": front_proxy.follow(), "certificate": tls.follow(), "events": events.run()}
+        await together(_until(stop), beside)
+
+
+async def _until(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+def _why_not(front_proxy: FrontProxyConfig, stop: asyncio.Event) -> str:
+    if stop.is_set():
+        return "shutting down"
+    return "" if front_proxy.known.is_set() else "the front proxy's configuration is not read yet"
+
+
+def main() -> None:
+    """Run bm-api."""
+    args = arguments()
+    logging.basicConfig(level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        asyncio.run(serve(args))
+    except* MetalplaneError as group:
+        _LOG.error("%s", group.exceptions[0])
+        sys.exit(1)
+    except* OSError as group:
+        _LOG.error("cannot listen at %s:%d: %s", args.address, args.port, group.exceptions[0])
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""The objects that verbs read and write: always the API server's own, never a cache's.
+
+A machine's children are those that it controls, by UID: a tenant may label anything.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from provider.api.conditions import now
+from provider.api.machine import BareMetalMachine
+from provider.api.names import LABEL_DISK, LABEL_MACHINE_UID, LABEL_NIC
+from provider.api.powerstate import PowerState
+from provider.api.resources import (
+    BAREMETALMACHINE,
+    POWERSTATE,
+    SERVER,
+    SERVERCLAIM,
+    VIRTUALDISK,
+    VIRTUALNIC,
+    ResourceType,
+)
+from provider.api.server import Server
+from provider.apiserver.devices import Equipped
+from provider.apiserver.errors import Missing, StateForbids
+from provider.apiserver.power import Powered
+from provider.apiserver.stewardship import FIELD_MANAGER
+from provider.apiserver.verdicts import Decision
+from provider.runtime.client import KubeClient
+from provider.runtime.errors import Conflict, NotFound
+
+Json = dict[str, Any]
+
+_ATTEMPTS = 5
+_DEVICES = {VIRTUALDISK.kind: VIRTUALDISK, VIRTUALNIC.kind: VIRTUALNIC}
+
+
+class Objects:
+    """Raises ``ApiError`` for what is not there, ``KubeError`` for everything else."""
+
+    def __init__(self, client: KubeClient, clock: Callable[[], datetime] = now) -> None:
+        self._client = client
+        self._clock = clock
+
+    async def machine(self, namespace: str, name: str) -> Json:
+        """A BareMetalMachine."""
+        return await self._get(BAREMETALMACHINE, name, namespace)
+
+    async def server(self, name: str) -> Server:
+        """A Server."""
+        return Server.parse(await self._get(SERVER, name))
+
+    async def powered(self, machine: Json) -> Powered:
+        """The machine with its PowerState."""
+        found = await self._children(machine, POWERSTATE)
+        power = PowerState.parse(found[0]) if found else None
+        return Powered(machine, BareMetalMachine.parse(machine), power, str(uuid4()), self._clock())
+
+    async def equipped(self, machine: Json) -> Equipped:
+        """The machine with its devices."""
+        disks, nics = await self._children(machine, VIRTUALDISK), await self._children(machine, VIRTUALNIC)
+        return Equipped(machine, _by_label(disks, LABEL_DISK), _by_label(nics, LABEL_NIC))
+
+    async def holder(self, server: Server) -> Json | None:
+        """The machine that holds the server; None where nobody does."""
+        claim = server.spec.claim_ref
+        if claim is None or claim.namespace is None:
+            return None
+        try:
+            holding = await self._client.get(SERVERCLAIM, claim.name, claim.namespace)
+        except NotFound:
+            return None
+        owner = next((each for each in holding["metadata"].get("ownerReferences", ()) if each.get("controller")), None)
+        if holding["metadata"]["uid"] != claim.uid or owner is None:
+            return None
+        try:
+            return await self._client.get(BAREMETALMACHINE, owner["name"], claim.namespace)
+        except NotFound:
+            return None
+
+    async def held_server(self, machine: Json) -> tuple[Server, str]:
+        """The server that the machine holds, and the UID of the claim by which it does."""
+        metadata = machine["metadata"]
+        for claim in await self._children(machine, SERVERCLAIM):
+            name = claim.get("status", {}).get("atProvider", {}).get("serverName")
+            server = await self.server(name) if name else None
+            ref = server.spec.claim_ref if server else None
+            claim_uid: str = claim["metadata"]["uid"]
+            if server is not None and ref is not None and ref.uid == claim_uid:
+                return server, claim_uid
+        raise StateForbids(
+            f"BareMetalMachine {metadata['namespace']}/{metadata['name']} holds no server yet: "
+            "`kubectl describe` it says what it waits for"
+        )
+
+    async def carry_out(self, machine: Json, decision: Decision, *, dry_run: bool) -> None:
+        """Write what was decided of ``machine`` as it was read. Raises ``Conflict`` where it has changed since.
+
+        A device is let go of before the spec changes, for the spec's change begins its removal; a request follows the
+        spec, so that a power that is to be off is not cut and put back.
+        """
+        metadata = machine["metadata"]
+        namespace, name = metadata["namespace"], metadata["name"]
+        for held in decision.let_go:
+            kind, _, device = held.partition("/")
+            await self._apply(_DEVICES[kind], namespace, device, {"forceUnplug": True}, dry_run=dry_run)
+        if decision.spec:
+            await self._client.patch(
+                BAREMETALMACHINE,
+                name,
+                namespace,
+                {"spec": dict(decision.spec)},
+                resource_version=metadata["resourceVersion"],
+                field_manager=FIELD_MANAGER,
+                dry_run=dry_run,
+            )
+        if decision.request:
+            power = (await self._children(machine, POWERSTATE))[0]["metadata"]["name"]
+            await self._apply(POWERSTATE, namespace, power, {"request": dict(decision.request)}, dry_run=dry_run)
+
+    async def decide(
+        self,
+        namespace: str,
+        name: str,
+        decide: "Callable[[Objects, Json], Any]",
+        *,
+        dry_run: bool,
+    ) -> tuple[Json, Decision]:
+        """Read the machine, decide, write; again from the beginning where somebody wrote in between."""
+        for attempt in range(_ATTEMPTS):
+            machine = await self.machine(namespace, name)
+            decision: Decision = await decide(self, machine)
+            try:
+                await self.carry_out(machine, decision, dry_run=dry_run)
+            except Conflict:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                continue
+            return machine, decision
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _apply(self, rt: ResourceType, namespace: str, name: str, parameters: Json, *, dry_run: bool) -> None:
+        obj: Json = {"metadata": {"name": name, "namespace": namespace}, "spec": {"forProvider": parameters}}
+        await self._client.apply(rt, obj, field_manager=FIELD_MANAGER, dry_run=dry_run)
+
+    async def _children(self, machine: Json, rt: ResourceType) -> list[Json]:
+        uid = machine["metadata"]["uid"]
+        found = await self._client.list(rt, machine["metadata"]["namespace"], labels={LABEL_MACHINE_UID: uid})
+        return [child for child in found if _controller(child) == uid]
+
+    async def _get(self, rt: ResourceType, name: str, namespace: str | None = None) -> Json:
+        try:
+            return await self._client.get(rt, name, namespace)
+        except NotFound as error:
+            place = f"{namespace}/{name}" if namespace else name
+            raise Missing(f"{rt.kind} {place} not found: check the name", kind=rt.plural, name=name) from error
+        except ValueError as error:
+            raise Missing(str(error), kind=rt.plural, name=name) from error
+
+
+def _controller(child: Json) -> str | None:
+    owners = child["metadata"].get("ownerReferences", ())
+    return next((owner["uid"] for owner in owners if owner.get("controller")), None)
+
+
+def _by_label(objects: list[Json], label: str) -> dict[str, str]:
+    return {
+        obj["metadata"]["labels"][label]: obj["metadata"]["name"]
+        for obj in objects
+        if label in obj["metadata"].get("labels", {})
+    }
