@@ -6,7 +6,9 @@
     ├── BMCUnreachable            no answer in time; whether a command was carried out is unknown: read the power again
     ├── BMCAuthenticationFailed   user name or password refused
     ├── BMCInsecure               the BMC offers only a session without authentication or encryption
-    └── BMCCommandFailed          the BMC answered and refused (IPMI completion code other than 0)
+    ├── BMCCommandFailed          the BMC answered and refused (IPMI completion code other than 0)
+    │   └── BMCConsoleRefused     it does not open its serial console
+    └── BMCConsoleLost            a console that was open is gone: closed by the BMC, taken by another, or silent
 """
 
 
@@ -42,3 +44,15 @@ class BMCInsecure(BMCError):
 
 class BMCCommandFailed(BMCError):
     """The BMC answered and refused the command."""
+
+
+class BMCConsoleRefused(BMCCommandFailed):
+    """The BMC does not open its serial console."""
+
+    next_step = "Enable Serial over LAN on the BMC, with encryption, for the user that the Secret names."
+
+
+class BMCConsoleLost(BMCError):
+    """A console that was open is gone. What was written last may or may not have arrived."""
+
+    next_step = "It is opened again."

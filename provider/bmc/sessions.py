@@ -1,10 +1,12 @@
-"""One BMC object for each endpoint, so that its session is shared by all that ask for it."""
+"""One BMC object for each endpoint, so that its session is shared by all that ask for it; a console has its own."""
 
 import asyncio
 
+from provider.bmc.console import ConsoleController
 from provider.bmc.endpoint import Endpoint
 from provider.bmc.ipmi import IpmiBMC, IpmiThread
 from provider.bmc.power import BMC
+from provider.bmc.sol import SolConsole
 
 
 class BMCSessions:
@@ -21,6 +23,10 @@ class BMCSessions:
         if endpoint not in self._bmcs:
             self._bmcs[endpoint] = IpmiBMC(endpoint, IpmiThread())
         return self._bmcs[endpoint]
+
+    def console(self, endpoint: Endpoint) -> ConsoleController:
+        """The serial console of the server behind ``endpoint``. Nothing is sent before it is opened."""
+        return SolConsole(endpoint)
 
     async def close(self) -> None:
         """Log out everywhere."""

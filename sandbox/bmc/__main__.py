@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -11,6 +10,10 @@ from sandbox.bmc import BmcError, simulator
 from sandbox.bmc.config import Settings
 from sandbox.bmc.gate import open_gate
 from sandbox.bmc.sol import SolBridge
+
+_INNER_ADDRESS = "127.0.0.2"
+"""Where ipmi_sim listens, at the same port as the gate: it tells consoles its port (IPMI 2.0, table 24-2), and
+ipmitool goes there."""
 
 
 def main() -> int:
@@ -25,7 +28,9 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sandbox.bmc", description="One simulated server's BMC (IPMI 2.0).")
-    parser.add_argument("--address", default="127.0.0.1", help="IP address to listen on (default 127.0.0.1)")
+    parser.add_argument(
+        "--address", default="127.0.0.1", help="IP address to listen on, one of this host (default 127.0.0.1)"
+    )
     parser.add_argument("--port", type=int, default=623, help="UDP port (default 623)")
     parser.add_argument("--username", required=True, help="the one user, with administrator's rights")
     parser.add_argument("--password-file", type=Path, required=True, help="file with the password on its first line")
@@ -40,7 +45,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     bridge = SolBridge(arguments.console_socket)
-    inner = ("127.0.0.1", _free_udp_port())
+    inner = (_INNER_ADDRESS, arguments.port)
     gate = await open_gate(arguments.address, arguments.port, inner)
     settings = Settings(
         address=inner[0],
@@ -70,14 +75,6 @@ async def _until_stopped(process: asyncio.subprocess.Process, stopping: asyncio.
         cause = f"it ended with status {ended.result()}"
         raise BmcError("running", "ipmi_sim", cause, "Its message is above")
     ended.cancel()
-
-
-def _free_udp_port() -> int:
-    """For ipmi_sim, which nobody but the gate reaches; should it be taken meanwhile, the BMC is started again."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _read_password(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The BMC of a light server: sessions of IPMI 2.0, and the commands that power needs.
+"""The BMC of a light server: sessions of IPMI 2.0, and the commands that power and the serial console need.
 
 Source: IPMI 2.0 revision 1.1, appendix G (network functions and commands), table 5-2 (completion codes), chapters 20,
 22 (device, channel and session commands) and 28 (chassis commands), section 13.2.4 and ASF 2.0 (presence ping).
@@ -14,11 +14,15 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import UUID
 
+from provider.bmc import rmcp
+from provider.bmc.rmcp import CipherSuite, Keys, MalformedPacket, Packet, Payload, Status
 from sandbox.chassis.errors import ChassisError
 from sandbox.chassis.methods import SlotsAndPower
 from sandbox.chassis.state import Power
-from sandbox.fleet import rmcp
-from sandbox.fleet.rmcp import CipherSuite, Keys, MalformedPacket, Message, Packet, Payload, Status
+from sandbox.fleet import messages
+from sandbox.fleet.messages import Message, parse_message
+from sandbox.fleet.serialport import SerialPort
+from sandbox.fleet.sol import SolPort
 
 Address = tuple[Any, ...]
 
@@ -51,13 +55,14 @@ class _Session:
     user: bytes = b""
     keys: Keys | None = None
     sequence: int = 0
+    address: Address = ()
     used_at: float = field(default_factory=time.monotonic)
 
 
 class LightBMC(asyncio.DatagramProtocol):
     """One server's BMC, at the socket that it is made for."""
 
-    def __init__(self, chassis: SlotsAndPower, *, guid: UUID, username: str, password: str) -> None:
+    def __init__(self, chassis: SlotsAndPower, serial: SerialPort, *, guid: UUID, username: str, password: str) -> None:
         self._chassis = chassis
         self._guid = guid.bytes
         self._username = username.encode()
@@ -66,14 +71,20 @@ class LightBMC(asyncio.DatagramProtocol):
         self._boot_flags = bytes(5)
         self._transport: asyncio.DatagramTransport | None = None
         self._running: set[asyncio.Task[None]] = set()
+        self._sol = SolPort(serial, self._send_sol)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is bound."""
         self._transport = cast(asyncio.DatagramTransport, transport)
+        self._sol.udp_port = transport.get_extra_info("sockname")[1]
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """The socket is closed."""
+        self._sol.end()
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         """A packet; what is none of ours goes unanswered."""
-        if data.startswith(rmcp.RMCP_ASF):
+        if data.startswith(messages.RMCP_ASF):
             self._pong(data, addr)
             return
         try:
@@ -90,7 +101,7 @@ class LightBMC(asyncio.DatagramProtocol):
                 self._send(rmcp.outside(Payload.RAKP_2, self._challenge(packet.payload)), addr)
             case Payload.RAKP_3:
                 self._send(rmcp.outside(Payload.RAKP_4, self._grant(packet.payload)), addr)
-            case Payload.IPMI if packet.session:
+            case Payload.IPMI | Payload.SOL if packet.session:
                 self._in_session(data, packet, addr)
             case Payload.IPMI:
                 self._without_session(packet, addr)
@@ -111,8 +122,7 @@ class LightBMC(asyncio.DatagramProtocol):
         self._sessions[session] = _Session(console, suite)
         while len(self._sessions) > _SESSIONS:
             self._sessions.popitem(last=False)
-        chosen = (suite.authentication, suite.integrity, suite.confidentiality)
-        algorithms = b"".join(struct.pack("<BxxBB3x", kind, 8, number) for kind, number in enumerate(chosen))
+        algorithms = b"".join(struct.pack("<BxxBB3x", kind, 8, number) for kind, number in enumerate(suite.algorithms))
         return struct.pack("<BBBxII", tag, Status.OK, _ADMINISTRATOR, console, session) + algorithms
 
     def _challenge(self, payload: bytes) -> bytes:
@@ -159,9 +169,12 @@ class LightBMC(asyncio.DatagramProtocol):
         if session is None or session.keys is None or time.monotonic() - session.used_at > _SESSION_IDLE_S:
             self._sessions.pop(packet.session, None)
             raise MalformedPacket("no such session")
-        message = rmcp.parse_message(session.keys.open(data, packet))
-        session.used_at = time.monotonic()
-        self._start(self._answer(packet.session, session, message, addr))
+        payload = session.keys.open(data, packet)
+        session.used_at, session.address = time.monotonic(), addr
+        if packet.payload_type == Payload.SOL:
+            self._sol.received(packet.session, payload)
+        else:
+            self._start(self._answer(packet.session, session, parse_message(payload), addr))
 
     def _start(self, answer: Awaitable[None]) -> None:
         task = asyncio.ensure_future(answer)
@@ -169,24 +182,31 @@ class LightBMC(asyncio.DatagramProtocol):
         task.add_done_callback(self._running.discard)
 
     async def _answer(self, number: int, session: _Session, message: Message, addr: Address) -> None:
-        code, data = await self._execute(message)
-        session.sequence += 1
-        assert session.keys is not None
-        sealed = session.keys.seal(
-            message.response(code, data), session.console, session.sequence, initialization=os.urandom(16)
-        )
-        self._send(sealed, addr)
+        if message.net_function == _APPLICATION and self._sol.serves(message.command):
+            code, data = self._sol.command(message.command, number, message.data)
+        else:
+            code, data = await self._execute(message)
+        self._send(_sealed(session, message.response(code, data), Payload.IPMI), addr)
         if (message.net_function, message.command) == (_APPLICATION, 0x3C):
             self._sessions.pop(number, None)
+            self._sol.left(number)
+
+    def _send_sol(self, number: int, payload: bytes) -> bool:
+        """Send a packet of the serial console; False when its session is gone."""
+        session = self._sessions.get(number)
+        if session is None or time.monotonic() - session.used_at > _SESSION_IDLE_S:
+            return False
+        self._send(_sealed(session, payload, Payload.SOL), session.address)
+        return True
 
     def _without_session(self, packet: Packet, addr: Address) -> None:
         """What a client may ask before it logs in: what this BMC offers."""
-        message = rmcp.parse_message(packet.payload)
+        message = parse_message(packet.payload)
         answer = _OFFERS.get((message.net_function, message.command))
         if answer is None:
             raise MalformedPacket("not without a session")
         response = message.response(*answer(message.data))
-        self._send(rmcp.outside(Payload.IPMI, response) if packet.plus else rmcp.outside_old(response), addr)
+        self._send(rmcp.outside(Payload.IPMI, response) if packet.plus else messages.outside_old(response), addr)
 
     # ---- commands
 
@@ -270,7 +290,7 @@ class LightBMC(asyncio.DatagramProtocol):
             entities = bytes([0x81])  # IPMI is spoken, ASF version 1.0
             body = struct.pack(">II", _ASF_ENTERPRISE, 0) + entities + bytes(7)
             head = struct.pack(">IBBxB", _ASF_ENTERPRISE, _PRESENCE_PONG, data[9], len(body))
-            self._send(rmcp.RMCP_ASF + head + body, addr)
+            self._send(messages.RMCP_ASF + head + body, addr)
 
     def _send(self, data: bytes, addr: Address) -> None:
         if self._transport is not None:
@@ -312,6 +332,12 @@ _OFFERS: dict[tuple[int, int], Callable[[bytes], tuple[int, bytes]]] = {
 }
 
 
+def _sealed(session: _Session, payload: bytes, kind: Payload) -> bytes:
+    assert session.keys is not None
+    session.sequence += 1
+    return session.keys.seal(payload, session.console, session.sequence, initialization=os.urandom(16), kind=kind)
+
+
 def _suite(payloads: bytes) -> CipherSuite | Status:
     """The suite that a console's three algorithm payloads ask for; one of length 0 leaves the choice to the BMC."""
     wanted = []
@@ -319,8 +345,7 @@ def _suite(payloads: bytes) -> CipherSuite | Status:
         _, length, algorithm = struct.unpack_from("<BxxBB", payloads, 8 * number)
         wanted.append(algorithm & 0x3F if length else None)
     for suite in rmcp.SUITES:
-        offered = (suite.authentication, suite.integrity, suite.confidentiality)
-        if all(each in (None, number) for each, number in zip(wanted, offered, strict=True)):
+        if all(each in (None, number) for each, number in zip(wanted, suite.algorithms, strict=True)):
             return suite
     known = {suite.authentication for suite in rmcp.SUITES}
     return Status.NO_CIPHER_SUITE_MATCH if wanted[0] in known else Status.INVALID_AUTHENTICATION_ALGORITHM

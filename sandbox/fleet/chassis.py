@@ -10,6 +10,7 @@ from sandbox.chassis.functions import DiskFunction, Function, NicFunction, check
 from sandbox.chassis.methods import BOOT_DEVICES
 from sandbox.chassis.state import Power, Slot, State
 from sandbox.fleet.disks import Disks
+from sandbox.fleet.serialport import SerialPort
 
 _HOLD_POLL_S = 0.2
 
@@ -19,6 +20,7 @@ class LightChassis:
 
     def __init__(self, name: str, disks: Disks, *, slots: int, representors: Iterable[str]) -> None:
         self.changed: Callable[[], None] = lambda: None
+        self.serial = SerialPort()
         self._name = name
         self._disks = disks
         self._slots = slots
@@ -169,5 +171,8 @@ class LightChassis:
 
     def _set(self, state: State) -> None:
         if state != self._state:
-            self._state = state
+            before, self._state = self._state, state
+            self.serial.powered = state.power is Power.ON
+            if state.boots != before.boots:
+                self.serial.print(f"{self._name}: start {state.boots}\r\n".encode())
             self.changed()

@@ -51,7 +51,9 @@ class LightServer:
         resources.callback(serve_target(self.run / "spdk.sock", self._disks, self.run).close)
         guid = uuid.uuid5(uuid.NAMESPACE_URL, f"light:{self.run}")
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: LightBMC(self.chassis, guid=guid, username=inventory.BMC_USER, password=password),
+            lambda: LightBMC(
+                self.chassis, self.chassis.serial, guid=guid, username=inventory.BMC_USER, password=password
+            ),
             local_addr=(_ADDRESS, bmc_port),
         )
         resources.callback(transport.close)

@@ -14,6 +14,7 @@ import pytest
 from provider.bmc.endpoint import Endpoint
 from provider.bmc.ipmi import IpmiThread
 from tests.conformance.bmc.bmc_rig import BmcProcess, HeldServer, Ipmitool
+from tests.conformance.bmc.serial_wire import EchoingWire
 from tests.conformance.emulation.rig import ChassisProcess
 
 GIVEN = "METALPLANE_BMC"
@@ -55,6 +56,13 @@ def server(metal: tuple[HeldServer, BmcProcess]) -> HeldServer:
 def bmc_process(metal: tuple[HeldServer, BmcProcess]) -> BmcProcess:
     """The sandbox's BMC as a process."""
     return metal[1]
+
+
+@pytest.fixture
+def echo(server: HeldServer) -> Iterator[None]:
+    """A system on the server that echoes what is typed on its console."""
+    with EchoingWire(server.chassis.console_path):
+        yield
 
 
 @pytest.fixture

@@ -12,10 +12,13 @@ from sandbox.fleet.bmc import LightBMC
 from sandbox.fleet.chassis import LightChassis
 from sandbox.fleet.disks import Disks
 from tests.conformance.bmc import test_bmc_client as client_suite
+from tests.conformance.bmc import test_bmc_console as console_suite
 from tests.conformance.bmc import test_bmc_ipmitool as ipmitool_suite
 from tests.conformance.bmc.bmc_rig import PASSWORD, USER, Ipmitool, free_udp_port
+from tests.waiting import wait_for
 
 bmc, opened = client_suite.bmc, client_suite.opened
+console = console_suite.console
 
 test_power_is_read_and_switched = ipmitool_suite.test_power_is_read_and_switched
 test_the_boot_device_is_chosen_and_read_back = ipmitool_suite.test_the_boot_device_is_chosen_and_read_back
@@ -27,6 +30,20 @@ test_our_client_resets_it = (
 )
 test_our_client_has_it_boot_from_disk = client_suite.test_the_firmware_is_told_to_boot_from_disk
 test_our_client_is_told_of_refused_credentials = client_suite.test_refused_credentials_are_told_as_such
+
+test_every_byte_goes_both_ways = console_suite.test_every_byte_goes_both_ways
+test_much_arrives_whole_and_in_order = console_suite.test_much_arrives_whole_and_in_order
+test_a_break_is_sent_and_the_console_goes_on = console_suite.test_a_break_is_sent_and_the_console_goes_on
+test_who_opens_the_console_takes_it_over = console_suite.test_who_opens_the_console_takes_it_over
+test_ipmitool_has_the_console = console_suite.test_ipmitool_has_the_console_and_loses_it_to_us
+test_a_closed_session_leaves_room = console_suite.test_a_session_that_was_closed_leaves_room_for_the_next
+
+
+@pytest.fixture
+def echo(ipmitool: Ipmitool) -> None:
+    """The light server's own system echoes while it is on."""
+    ipmitool("chassis", "power", "on")
+    wait_for(ipmitool.powered, "the server is on")
 
 
 @pytest.fixture
@@ -41,7 +58,7 @@ def endpoint() -> Iterator[Endpoint]:
     async def serve() -> asyncio.DatagramTransport:
         guid = uuid.uuid4()
         transport, _ = await loop.create_datagram_endpoint(
-            lambda: LightBMC(chassis, guid=guid, username=USER, password=PASSWORD),
+            lambda: LightBMC(chassis, chassis.serial, guid=guid, username=USER, password=PASSWORD),
             local_addr=(endpoint.address, endpoint.port),
         )
         return transport

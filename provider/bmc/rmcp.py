@@ -1,7 +1,8 @@
-"""IPMI 2.0 over LAN as a BMC speaks it: packets, and the keys of a session. Pure.
+"""IPMI 2.0 over LAN: packets, and the keys of a session. Pure; both ends of a session use it.
 
-Source: IPMI 2.0 revision 1.1, sections 13.6 (RMCP+ packet format), 13.17 to 13.24 (Open Session, RAKP messages 1 to 4),
-13.28 to 13.32 (integrity, confidentiality, key derivation), table 13-15 (status codes), table 22-20 (cipher suites).
+Source: IPMI 2.0 revision 1.1, sections 13.6 (RMCP+ packet format), 13.8 (messages), 13.17 to 13.24 (Open Session, RAKP
+messages 1 to 4), 13.28 to 13.32 (integrity, confidentiality, key derivation), table 13-15 (status codes), table 22-20
+(cipher suites).
 """
 
 import hashlib
@@ -15,7 +16,6 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 RMCP_IPMI = b"\x06\x00\xff\x07"
-RMCP_ASF = b"\x06\x00\xff\x06"
 _RMCP_PLUS = 0x06
 _NO_AUTHENTICATION = 0x00
 _ENCRYPTED, _AUTHENTICATED, _TYPE_BITS = 0x80, 0x40, 0x3F
@@ -30,6 +30,7 @@ class Payload(IntEnum):
     """Payload types (table 13-16)."""
 
     IPMI = 0x00
+    SOL = 0x01
     OPEN_SESSION_REQUEST = 0x10
     OPEN_SESSION_RESPONSE = 0x11
     RAKP_1 = 0x12
@@ -44,8 +45,11 @@ class Status(IntEnum):
     OK = 0x00
     INVALID_SESSION_ID = 0x02
     INVALID_AUTHENTICATION_ALGORITHM = 0x04
+    INVALID_INTEGRITY_ALGORITHM = 0x05
+    UNAUTHORIZED_ROLE = 0x09
     UNAUTHORIZED_NAME = 0x0D
     INVALID_INTEGRITY_CHECK_VALUE = 0x0F
+    INVALID_CONFIDENTIALITY_ALGORITHM = 0x10
     NO_CIPHER_SUITE_MATCH = 0x11
 
 
@@ -60,6 +64,11 @@ class CipherSuite:
     digest: Callable[..., Any]
     check_bytes: int
 
+    @property
+    def algorithms(self) -> tuple[int, int, int]:
+        """Authentication, integrity, confidentiality, as Open Session names them."""
+        return self.authentication, self.integrity, self.confidentiality
+
     def mac(self, key: bytes, *parts: bytes) -> bytes:
         """HMAC of the suite's hash."""
         return hmac.new(key, b"".join(parts), self.digest).digest()
@@ -69,7 +78,7 @@ SUITES = (
     CipherSuite(17, 0x03, 0x04, 0x01, hashlib.sha256, 16),
     CipherSuite(3, 0x01, 0x01, 0x01, hashlib.sha1, 12),
 )
-"""Those offered, the better first. None without authentication or encryption."""
+"""Those that are spoken, the better first. None without authentication or encryption."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,27 +94,8 @@ class Packet:
     authenticated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """An IPMI request (section 13.8): addresses and sequence number are given back in its response."""
-
-    responder: int
-    net_function: int
-    responder_lun: int
-    requester: int
-    sequence_lun: int
-    command: int
-    data: bytes
-
-    def response(self, code: int, data: bytes = b"") -> bytes:
-        """The response message with that completion code."""
-        head = bytes([self.requester, (self.net_function | 1) << 2 | (self.sequence_lun & 0x03)])
-        body = bytes([self.responder, (self.sequence_lun & 0xFC) | self.responder_lun, self.command, code]) + data
-        return head + _checksum(head) + body + _checksum(body)
-
-
 class MalformedPacket(Exception):
-    """No packet that this side of the protocol receives: it is dropped, as a BMC drops it."""
+    """No packet that this side of the protocol receives: it is dropped."""
 
 
 def parse(datagram: bytes) -> Packet:
@@ -119,23 +109,20 @@ def parse(datagram: bytes) -> Packet:
         raise MalformedPacket("too short") from error
 
 
-def parse_message(payload: bytes) -> Message:
-    """The IPMI request in a payload. Raises MalformedPacket where a checksum is wrong."""
-    if len(payload) < 7 or _checksum(payload[:2]) != payload[2:3] or _checksum(payload[3:-1]) != payload[-1:]:
-        raise MalformedPacket("checksum")
-    responder, net_function_lun, _, requester, sequence_lun, command = payload[:6]
-    net_function, lun = net_function_lun >> 2, net_function_lun & 0x03
-    return Message(responder, net_function, lun, requester, sequence_lun, command, payload[6:-1])
-
-
 def outside(payload_type: Payload, payload: bytes) -> bytes:
     """A packet of no session, RMCP+."""
     return RMCP_IPMI + _SESSION_HEADER.pack(_RMCP_PLUS, payload_type, 0, 0, len(payload)) + payload
 
 
-def outside_old(payload: bytes) -> bytes:
-    """A packet of no session, IPMI 1.5: how a client asks which versions there are."""
-    return RMCP_IPMI + struct.pack("<BIIB", _NO_AUTHENTICATION, 0, 0, len(payload)) + payload
+def checksum(data: bytes) -> bytes:
+    """Two's complement of the sum (section 13.8)."""
+    return bytes([-sum(data) & 0xFF])
+
+
+def check_message(payload: bytes) -> None:
+    """Raise MalformedPacket for an IPMI message that is too short or whose checksums are wrong."""
+    if len(payload) < 7 or checksum(payload[:2]) != payload[2:3] or checksum(payload[3:-1]) != payload[-1:]:
+        raise MalformedPacket("checksum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +131,25 @@ class Keys:
 
     suite: CipherSuite
     session_integrity: bytes
+    integrity: bytes
+    confidentiality: bytes
 
     @classmethod
     def derive(cls, suite: CipherSuite, password: bytes, randoms: bytes, user: bytes) -> "Keys":
         """``randoms``: the console's random number, then the BMC's; ``user``: role, length of the name, the name."""
-        return cls(suite, suite.mac(password, randoms, user))
+        session_integrity = suite.mac(password, randoms, user)
+        integrity, confidentiality = (
+            suite.mac(session_integrity, constant * _CONSTANT_BYTES) for constant in (b"\x01", b"\x02")
+        )
+        return cls(suite, session_integrity, integrity, confidentiality[:_BLOCK_BYTES])
 
-    def seal(self, payload: bytes, session: int, sequence: int, initialization: bytes) -> bytes:
+    def seal(
+        self, payload: bytes, session: int, sequence: int, *, initialization: bytes, kind: Payload = Payload.IPMI
+    ) -> bytes:
         """A packet of the session, encrypted and authenticated. ``initialization``: 16 random bytes."""
         hidden = initialization + self._cipher(initialization).encryptor().update(_padded(payload))
-        kind = Payload.IPMI | _ENCRYPTED | _AUTHENTICATED
-        signed = _SESSION_HEADER.pack(_RMCP_PLUS, kind, session, sequence, len(hidden)) + hidden
+        marked = kind | _ENCRYPTED | _AUTHENTICATED
+        signed = _SESSION_HEADER.pack(_RMCP_PLUS, marked, session, sequence, len(hidden)) + hidden
         pad = -(len(signed) + 2) % 4
         signed += b"\xff" * pad + bytes([pad, _NEXT_HEADER])
         return RMCP_IPMI + signed + self._check(signed)
@@ -171,12 +166,10 @@ class Keys:
         return clear[: -1 - clear[-1]]
 
     def _check(self, signed: bytes) -> bytes:
-        key = self.suite.mac(self.session_integrity, b"\x01" * _CONSTANT_BYTES)
-        return self.suite.mac(key, signed)[: self.suite.check_bytes]
+        return self.suite.mac(self.integrity, signed)[: self.suite.check_bytes]
 
     def _cipher(self, initialization: bytes) -> "Cipher[modes.CBC]":
-        key = self.suite.mac(self.session_integrity, b"\x02" * _CONSTANT_BYTES)
-        return Cipher(algorithms.AES(key[:_BLOCK_BYTES]), modes.CBC(initialization))
+        return Cipher(algorithms.AES(self.confidentiality), modes.CBC(initialization))
 
 
 def _parse_plus(body: bytes) -> Packet:
@@ -200,11 +193,6 @@ def _parse_old(body: bytes) -> Packet:
     if kind != _NO_AUTHENTICATION or len(payload) != length:
         raise MalformedPacket("IPMI 1.5 with authentication")
     return Packet(Payload.IPMI, payload, session, sequence, plus=False)
-
-
-def _checksum(data: bytes) -> bytes:
-    """Two's complement of the sum (section 13.8)."""
-    return bytes([-sum(data) & 0xFF])
 
 
 def _padded(payload: bytes) -> bytes:
