@@ -1,9 +1,9 @@
 """A session of IPMI 2.0 over LAN on the event loop, for what lasts: a console.
 
 pyghmi serves commands (``ipmi``), and cannot serve consoles. Measured with pyghmi 1.6.19: 200 idle sessions, each with
-a copy of its own, are 401 threads, 44 MiB and 2.8 % of a core (here: 1 thread, 1.2 MiB, 0.4 %); its Console refuses a BMC that names another SOL port than the one where it
-was reached (behind a relay or NAT, as in the sandbox), loses four characters when a packet is repeated with new ones at
-its end, and does not see a deactivation that acknowledges nothing.
+a copy of its own, are 401 threads, 44 MiB and 2.8 % of a core (here: 1 thread, 1.2 MiB, 0.4 %); its Console refuses a
+BMC that names another SOL port than the one where it was reached (behind a relay or NAT), loses four characters when a
+packet is repeated with new ones at its end, and does not see a deactivation that acknowledges nothing.
 
 Packets are repeated when no answer comes; packets that are older than the newest are dropped, so nothing is replayed
 (IPMI 2.0, section 6.12.13).
