@@ -1,4 +1,4 @@
-"""The power of servers as their BMCs report it: credentials, sessions, and what is not worth asking again.
+"""The power of servers as their BMCs report it, and what is not worth asking again.
 
 A reading is used for a few seconds, because events come in bursts and a BMC is slow; whoever must know asks for a fresh
 one. A password that was refused is not tried again before it changes or a while has passed: BMCs lock accounts.
@@ -11,19 +11,16 @@ from typing import Protocol
 
 from provider.api.powerstate import Power
 from provider.api.reasons import Reason
-from provider.api.server import Server, ServerSpec
+from provider.api.server import Server
 from provider.bmc.endpoint import Endpoint
 from provider.bmc.errors import BMCAuthenticationFailed, BMCError
 from provider.bmc.power import BMC
+from provider.controllers.bmcendpoints import BMCEndpoints
 from provider.planning.powerworld import Fault
 from provider.runtime.client import KubeClient
-from provider.runtime.errors import NotFound
-from provider.runtime.secrets import read_secret
 
 REUSED_FOR_S = 5.0
 REFUSED_FOR_S = 60.0
-CREDENTIALS_KEPT_S = 60.0
-_CREDENTIALS = ("username", "password")
 
 
 class BMCFactory(Protocol):
@@ -38,13 +35,6 @@ class BMCFactory(Protocol):
 class _Known:
     power: Power
     at_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Credentials:
-    spec: ServerSpec
-    endpoint: Endpoint
-    until_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +54,11 @@ class PowerReadings:
         installation_namespace: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client = client
         self._bmcs = bmcs
-        self._namespace = installation_namespace
         self._clock = clock
         self._known: dict[str, _Known] = {}
         self._refused: dict[str, _Refused] = {}
-        self._endpoints: dict[str, _Credentials] = {}
+        self._endpoints = BMCEndpoints(client, installation_namespace, clock)
 
     async def read(self, server: Server, *, fresh: bool) -> Power | Fault:
         """The power, or why it cannot be told."""
@@ -79,7 +67,7 @@ class PowerReadings:
         if known is not None and not fresh and self._clock() - known.at_s < REUSED_FOR_S:
             return known.power
         self._known.pop(uid, None)
-        endpoint = await self._endpoint(server)
+        endpoint = await self._endpoints.of(server)
         if isinstance(endpoint, Fault):
             return endpoint
         refused = self._refused.get(uid)
@@ -89,24 +77,12 @@ class PowerReadings:
 
     async def connect(self, server: Server) -> BMC | Fault:
         """The BMC of the server, for a command."""
-        endpoint = await self._endpoint(server)
+        endpoint = await self._endpoints.of(server)
         return endpoint if isinstance(endpoint, Fault) else self._bmcs.connect(endpoint)
 
     def forget(self, server_uid: str) -> None:
         """What was known is out of date: a command was sent."""
         self._known.pop(server_uid, None)
-
-    async def _endpoint(self, server: Server) -> Endpoint | Fault:
-        """With credentials that were read a while ago: a Secret that is changed is read when the BMC refuses them."""
-        known = self._endpoints.get(server.metadata.uid)
-        if known is not None and known.spec.bmc == server.spec.bmc and self._clock() < known.until_s:
-            return known.endpoint
-        endpoint = await self._read_endpoint(server)
-        if isinstance(endpoint, Endpoint):
-            self._endpoints[server.metadata.uid] = _Credentials(
-                server.spec, endpoint, self._clock() + CREDENTIALS_KEPT_S
-            )
-        return endpoint
 
     async def _ask(self, server: Server, endpoint: Endpoint) -> Power | Fault:
         uid = server.metadata.uid
@@ -114,7 +90,7 @@ class PowerReadings:
             reading = await self._bmcs.connect(endpoint).read_power()
         except BMCError as error:
             fault = Fault(_reason(error), f"Server {server.metadata.name}: {error}")
-            self._endpoints.pop(uid, None)
+            self._endpoints.forget(uid)
             if isinstance(error, BMCAuthenticationFailed):
                 self._refused[uid] = _Refused(endpoint, fault, self._clock() + REFUSED_FOR_S)
             return fault
@@ -122,19 +98,6 @@ class PowerReadings:
         power: Power = "On" if reading.value == "On" else "Off"
         self._known[uid] = _Known(power, self._clock())
         return power
-
-    async def _read_endpoint(self, server: Server) -> Endpoint | Fault:
-        bmc = server.spec.bmc
-        where = f"Secret {self._namespace}/{bmc.secret_ref.name} of Server {server.metadata.name}"
-        try:
-            secret = await read_secret(self._client, bmc.secret_ref.name, self._namespace)
-        except NotFound:
-            return Fault(Reason.SECRET_NOT_FOUND, f"{where} does not exist: make it, with keys username and password")
-        missing = [key for key in _CREDENTIALS if key not in secret]
-        if missing:
-            return Fault(Reason.SECRET_NOT_FOUND, f"{where} has no key {' and no key '.join(missing)}")
-        username, password = (secret[key].decode() for key in _CREDENTIALS)
-        return Endpoint(bmc.address, bmc.port, username, password)
 
 
 def _reason(error: BMCError) -> Reason:

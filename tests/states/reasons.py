@@ -21,6 +21,7 @@ _SHARED = {
     "managed": (_MANAGED,),
     "powerreading": ("PowerState", "ServerClaim"),
     "powerrequest": ("PowerState",),
+    "bmcendpoints": ("PowerState", "ServerClaim"),
     "persistentvolumeclaim": ("Volume",),
     "planning": ("Volume",),
     "provisioner": ("Volume",),
