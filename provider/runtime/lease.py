@@ -179,7 +179,7 @@ class LeaderLease:
 
 
 class Heartbeat:
-    """Says "alive" by renewing a Lease; its annotations tell what is alive. Needs create and patch."""
+    """Says "alive" by renewing a Lease; its annotations and labels tell what is alive. Needs create and patch."""
 
     def __init__(
         self,
@@ -189,6 +189,7 @@ class Heartbeat:
         identity: str,
         *,
         annotations: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
         duration_s: int = 15,
         period_s: float = 5.0,
     ) -> None:
@@ -197,6 +198,7 @@ class Heartbeat:
         self._name = name
         self._identity = identity
         self._annotations = dict(annotations or {})
+        self._labels = dict(labels or {})
         self._duration_s = duration_s
         self._period_s = period_s
 
@@ -205,6 +207,8 @@ class Heartbeat:
         metadata: Json = {"name": self._name, "namespace": self._namespace}
         if self._annotations:
             metadata["annotations"] = self._annotations
+        if self._labels:
+            metadata["labels"] = self._labels
         spec = {
             "holderIdentity": self._identity,
             "leaseDurationSeconds": self._duration_s,
