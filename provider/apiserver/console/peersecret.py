@@ -39,7 +39,7 @@ class PeerSecret:
 
     async def is_right(self, shown: str) -> bool:
         """Whether a peer showed it, in constant time. Raises KubeError."""
-        return hmac.compare_digest((await self.token()).encode(), shown.encode())
+        return hmac.compare_digest((await self.token()).encode(), shown.encode(errors="surrogateescape"))
 
     async def _read(self) -> bytes:
         while True:

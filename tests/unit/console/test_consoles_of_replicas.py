@@ -177,7 +177,7 @@ async def test_a_stranger_is_no_peer(rig: Rig) -> None:
                 assert answer.status == 401
 
 
-async def test_the_secret_of_the_peers_is_made_once_and_shown_to_owners_alone(rig: Rig) -> None:
+async def test_the_secret_of_the_peers_is_made_once_for_all(rig: Rig) -> None:
     world, owner, other, client = rig
     await client.log(other)
     secret = world.cluster.now(SECRET, NAME, NAMESPACE)
