@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from importlib import metadata
 from pathlib import Path
 
 from aiohttp import web
@@ -17,22 +18,29 @@ from provider.api.subresources import SERVICE
 from provider.apiserver import answers
 from provider.apiserver.authentication import Authentication
 from provider.apiserver.authorization import Authorization
+from provider.apiserver.console.consoles import Consoles, Seat
 from provider.apiserver.machines import MachineVerbs
 from provider.apiserver.objects import Objects
 from provider.apiserver.requestheader import FrontProxyConfig
 from provider.apiserver.server import application
 from provider.apiserver.servers import ServerVerbs
-from provider.apiserver.tls import ServingTLS
+from provider.apiserver.streams import Streams
+from provider.apiserver.tls import AUTHORITY, ServingTLS
 from provider.bmc.sessions import BMCSessions
 from provider.controllers.powerreading import PowerReadings
+from provider.runtime.cache import Cache
 from provider.runtime.client import KubeClient
+from provider.runtime.context import Runtime
 from provider.runtime.errors import MetalplaneError
 from provider.runtime.events import EventRecorder
 from provider.runtime.health import Health
 from provider.runtime.kubeconfig import in_cluster, load
+from provider.runtime.lease import Unopposed
 from provider.runtime.metrics import Metrics
+from provider.runtime.shell import run
 from provider.runtime.signals import stop_on_signals
 from provider.runtime.together import together
+from provider.runtime.tracing import make_tracer
 
 _DRAIN_S = 5.0
 _LOG = logging.getLogger("provider.apiserver")
@@ -84,40 +92,69 @@ async def serve(args: argparse.Namespace) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
     access = load(args.kubeconfig) if args.kubeconfig else in_cluster(os.environ)
+    cache = Cache()
     async with AsyncExitStack() as resources:
-        client = await resources.enter_async_context(KubeClient(access, user_agent=SERVICE))
+        client = await resources.enter_async_context(KubeClient(access, on_write=cache.observe, user_agent=SERVICE))
         tls = ServingTLS(args.tls_dir)
         front_proxy = FrontProxyConfig(client, lambda known: tls.believe(known.client_ca))
         events = EventRecorder(client, controller=SERVICE, instance=args.identity)
+        metrics = Metrics()
+        tracer = make_tracer(SERVICE, version=metadata.version("metalplane"), directory=None, otlp_endpoint=None)
+        # No leader: a replica's consoles are its own by a Lease for each server, and verbs are anybody's.
+        runtime = Runtime(client, cache, tracer, events, Unopposed(), metrics=metrics)
         if args.health_port:
-            health = Health(args.health_port, {"serving": front_proxy.known}, Metrics())
+            health = Health(args.health_port, {"serving": front_proxy.known}, metrics)
             await health.start()
             resources.push_async_callback(health.stop)
         bmcs = BMCSessions()
         resources.push_async_callback(bmcs.close)
-        objects = Objects(client)
-        machines = MachineVerbs(objects, events)
-        servers = ServerVerbs(objects, machines, PowerReadings(client, bmcs, args.namespace))
-        app = application(
-            answers.table(objects, machines, servers, args.trace_dir),
-            Authentication(client, lambda: front_proxy.front_proxy),
-            Authorization(client),
-            lambda: _why_not(front_proxy, stop),
-        )
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN_S)
-        await runner.setup()
-        resources.push_async_callback(runner.cleanup)
-        shared = args.share_port or None
-        await web.TCPSite(runner, args.address, args.port, ssl_context=tls.context, reuse_port=shared).start()
-        if args.advertise and args.advertise[1] != args.port:
-            await web.TCPSite(runner, *args.advertise, ssl_context=tls.context).start()
-        _LOG.info("serving address=%s port=%d", args.address, args.port)
-        beside = {"front proxy": front_proxy.follow(), "certificate": tls.follow(), "events": events.run()}
-        await together(_until(stop), beside)
+        host, port = args.advertise or (socket.gethostname(), args.port)
+        seat = Seat(args.namespace, args.identity, f"{host}:{port}", args.tls_dir / AUTHORITY)
+        consoles = Consoles(runtime, seat, bmcs)
+        resources.push_async_callback(consoles.close)
+        await _listen(args, _application(args, runtime, consoles, bmcs, front_proxy, stop), tls, resources)
+        beside = {
+            "front proxy": front_proxy.follow(),
+            "certificate": tls.follow(),
+            "events": events.run(),
+            "consoles": consoles.run(),
+        }
+        watching = run([consoles.controller], runtime, namespaces=None, ready=asyncio.Event(), stop=stop)
+        await together(watching, beside)
 
 
-async def _until(stop: asyncio.Event) -> None:
-    await stop.wait()
+def _application(
+    args: argparse.Namespace,
+    runtime: Runtime,
+    consoles: Consoles,
+    bmcs: BMCSessions,
+    front_proxy: FrontProxyConfig,
+    stop: asyncio.Event,
+) -> web.Application:
+    client = runtime.client
+    objects, authorization = Objects(client), Authorization(client)
+    machines = MachineVerbs(objects, runtime.events)
+    servers = ServerVerbs(objects, machines, PowerReadings(client, bmcs, args.namespace))
+    streams = Streams(objects, consoles, authorization)
+    app = application(
+        answers.table(objects, machines, servers, streams, args.trace_dir),
+        Authentication(client, lambda: front_proxy.front_proxy),
+        authorization,
+        lambda: _why_not(front_proxy, stop),
+    )
+    app.router.add_routes(consoles.internal_routes())
+    return app
+
+
+async def _listen(args: argparse.Namespace, app: web.Application, tls: ServingTLS, resources: AsyncExitStack) -> None:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN_S)
+    await runner.setup()
+    resources.push_async_callback(runner.cleanup)
+    shared = args.share_port or None
+    await web.TCPSite(runner, args.address, args.port, ssl_context=tls.context, reuse_port=shared).start()
+    if args.advertise and args.advertise[1] != args.port:
+        await web.TCPSite(runner, *args.advertise, ssl_context=tls.context).start()
+    _LOG.info("serving address=%s port=%d", args.address, args.port)
 
 
 def _why_not(front_proxy: FrontProxyConfig, stop: asyncio.Event) -> str:
@@ -130,6 +167,8 @@ def main() -> None:
     """Run bm-api."""
     args = arguments()
     logging.basicConfig(level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # kopf tells of every event that it passed on.
+    logging.getLogger("kopf").setLevel(logging.WARNING)
     try:
         asyncio.run(serve(args))
     except* MetalplaneError as group:

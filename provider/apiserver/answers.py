@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from provider.api.subresources import POWER, TRACE
+from provider.api.subresources import CONSOLE, POWER, SERIALLOG, TRACE
 from provider.apiserver import trace
 from provider.apiserver.machines import VERBS, Asked, MachineVerbs
 from provider.apiserver.objects import Objects
@@ -11,10 +11,11 @@ from provider.apiserver.options import Result
 from provider.apiserver.routes import MACHINES, SERVERS
 from provider.apiserver.server import Answer, Call
 from provider.apiserver.servers import ServerVerbs
+from provider.apiserver.streams import Streams
 
 
 def table(
-    objects: Objects, machines: MachineVerbs, servers: ServerVerbs, trace_directory: Path | None
+    objects: Objects, machines: MachineVerbs, servers: ServerVerbs, streams: Streams, trace_directory: Path | None
 ) -> Mapping[tuple[str, str, str], Answer]:
     """By method, resource and sub-resource."""
 
@@ -33,8 +34,11 @@ def table(
     return {
         **{("POST", MACHINES, name): verb for name in VERBS},
         ("GET", MACHINES, TRACE): tell_trace,
+        ("GET", MACHINES, CONSOLE): streams.machine_console,
+        ("GET", MACHINES, SERIALLOG): streams.serial_log,
         ("GET", SERVERS, POWER): report,
         ("POST", SERVERS, POWER): switch,
+        ("GET", SERVERS, CONSOLE): streams.server_console,
     }
 
 

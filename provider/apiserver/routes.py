@@ -60,6 +60,11 @@ class Parameter:
 
 
 DRY_RUN = Parameter("dryRun", "string", "All: say what would be done, and do nothing.")
+_CONSOLE = (
+    Parameter("watch", "boolean", "Only read: any number may watch."),
+    Parameter("takeover", "boolean", "Write in place of whoever writes now, who watches from then on."),
+    Parameter("tailBytes", "integer", "So many bytes of what was printed before are sent first."),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,32 @@ ROUTES: tuple[Route, ...] = (
     _verb(ADDNIC, AddNicOptions, "Add a network interface, also to a machine that runs."),
     _verb(REMOVENIC, RemoveNicOptions, "Remove a network interface, also from a machine that runs."),
     _verb(EXPAND, ExpandOptions, "Make a disk larger, also of a machine that runs."),
+    Route(
+        "GET",
+        MACHINES,
+        CONSOLE,
+        "The machine's serial console, as a websocket.",
+        verbs=("get", "create"),
+        parameters=_CONSOLE,
+        websocket=True,
+    ),
+    Route(
+        "GET",
+        MACHINES,
+        SERIALLOG,
+        "What the machine printed on its serial console: the last 1 MiB, as bytes.",
+        parameters=(Parameter("tailBytes", "integer", "So many bytes, from the end."),),
+    ),
     Route("GET", MACHINES, TRACE, "The trace of the machine's provisioning.", result=Trace),
     Route("GET", SERVERS, POWER, "The power of the server, as its BMC says.", result=PowerReport),
     _verb(POWER, PowerOptions, "Switch the power of the machine that holds the server.", SERVERS),
+    Route(
+        "GET",
+        SERVERS,
+        CONSOLE,
+        "The server's serial console, as a websocket.",
+        verbs=("get", "create"),
+        parameters=_CONSOLE,
+        websocket=True,
+    ),
 )
