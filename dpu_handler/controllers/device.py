@@ -10,7 +10,7 @@ from dpu_handler.execution.carrying import carry_out
 from dpu_handler.execution.dpu import Dpu
 from dpu_handler.planning.steps import Plan
 from dpu_handler.southbound import SouthboundError
-from provider.api.conditions import PLUGGED, REMOVED, Condition, ConditionStatus, merge
+from provider.api.conditions import PLUGGED, READY, REMOVED, Condition, ConditionStatus, merge
 from provider.api.emulateddisk import EmulatedDisk, EmulatedDiskStatus
 from provider.api.emulatednic import EmulatedNIC, EmulatedNICStatus
 from provider.api.names import FINALIZER_EMULATION
@@ -128,6 +128,12 @@ class Device(Generic[Status]):
                 self._runtime.events.record(raw, "Normal", reason, note.format(slot=_slot(obj)))
 
     @staticmethod
+    def not_removed(obj: EmulatedDisk | EmulatedNIC, problem: str, *, held: bool) -> list[Fact]:
+        """What a removal waits for. ``held``: the server was asked to let go of the device, and has not done so."""
+        waiting = _held(obj, problem) if held else problem or "the DPU is taking it away"
+        return [Fact(type_, "False", Reason.DELETING, waiting) for type_ in (REMOVED, READY)]
+
+    @staticmethod
     def awaits_removal(obj: EmulatedDisk | EmulatedNIC) -> bool:
         """Whether the provider waits to hear that the device is gone."""
         return obj.metadata.deleting and FINALIZER_EMULATION in obj.metadata.finalizers
@@ -150,6 +156,16 @@ def _holds(conditions: Sequence[Condition], type_: str) -> bool:
 
 def _slot(obj: EmulatedDisk | EmulatedNIC) -> int:
     return obj.spec.slot if isinstance(obj, EmulatedDisk) else obj.spec.nic_slot
+
+
+def _held(obj: EmulatedDisk | EmulatedNIC, problem: str) -> str:
+    """When it began, and not how long ago: a message that changes with time would be written again and again."""
+    noun, verb = ("disk", "removevolume") if isinstance(obj, EmulatedDisk) else ("NIC", "removenic")
+    since = f"{obj.metadata.deletion_timestamp:%Y-%m-%d %H:%M:%SZ}"
+    holds = f"the server's operating system has not let go of the {noun} in slot {_slot(obj)}, asked at {since}"
+    if obj.spec.force_unplug:
+        return f"{holds}, nor was it taken away by force" + (f": {problem}" if problem else "")
+    return f"{holds}: stop using it there, or force it with `bmctl {verb} --force`"
 
 
 def chain(made: Sequence[tuple[str, bool]], problem: str) -> list[Fact]:

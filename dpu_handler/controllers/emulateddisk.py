@@ -76,14 +76,10 @@ class EmulatedDiskController:
         if not self._device.awaits_removal(obj):
             return Settled()
         seen = await observe_disks(self._dpu)
-        problem = await self._device.carry_out(raw, planning.undo(disk, seen))
+        problem = await self._device.carry_out(raw, planning.undo(disk, seen, force=obj.spec.force_unplug))
         seen = await observe_disks(self._dpu)
         if planning.undo(disk, seen):
-            waiting = problem or "waiting for the server to let go of the disk"
-            facts = [
-                Fact(REMOVED, "False", Reason.DELETING, waiting),
-                Fact(READY, "False", Reason.DELETING, waiting),
-            ]
+            facts = self._device.not_removed(obj, problem, held=planning.is_held(disk, seen))
             await self._device.report(obj, raw, self._status(disk, seen), facts)
             return self._device.try_again(obj.metadata.name)
         seed.remove(self._seeds, obj.metadata.uid)

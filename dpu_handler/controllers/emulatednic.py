@@ -80,13 +80,11 @@ class EmulatedNICController:
         if not self._device.awaits_removal(obj):
             return Settled()
         await self.prober.forget(nic.owner, nic.vlan)
-        problem = await self._device.carry_out(raw, planning.undo(nic, await observe_nics(self._dpu)))
-        if planning.undo(nic, await observe_nics(self._dpu)):
-            waiting = problem or "waiting for the server to let go of the NIC"
-            facts = [
-                Fact(REMOVED, "False", Reason.DELETING, waiting),
-                Fact(READY, "False", Reason.DELETING, waiting),
-            ]
+        seen = await observe_nics(self._dpu)
+        problem = await self._device.carry_out(raw, planning.undo(nic, seen, force=obj.spec.force_unplug))
+        seen = await observe_nics(self._dpu)
+        if planning.undo(nic, seen):
+            facts = self._device.not_removed(obj, problem, held=planning.is_held(nic, seen))
             await self._device.report(obj, raw, obj.status, facts)
             return self._device.try_again(obj.metadata.name)
         facts = [Fact(REMOVED, "True", Reason.AVAILABLE), Fact(READY, "False", Reason.DELETING)]

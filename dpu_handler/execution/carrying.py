@@ -78,8 +78,8 @@ async def _function(dpu: Dpu, step: PlugDisk | PlugNIC | Unplug) -> None:
             await dpu.emulation.plug(slot, "virtio_blk", {"vhost_socket": socket}, boot_index=boot_index)
         case PlugNIC(slot=slot, representor=representor, mac=mac):
             await dpu.emulation.plug(slot, "virtio_net", {"representor": representor}, mac=mac)
-        case Unplug(slot=slot):
-            await dpu.emulation.unplug(slot, wait_for_done=True)
+        case Unplug(slot=slot, force=force):
+            await dpu.emulation.unplug(slot, wait_for_done=True, force=force)
 
 
 async def _port(dpu: Dpu, step: AddPort | CorrectPort | RemovePort) -> None:

@@ -126,12 +126,18 @@ def plan(disk: Disk, seen: Observed) -> Plan:
     return tuple(stage for stage in stages if stage)
 
 
-def undo(disk: Disk, seen: Observed) -> Plan:
+def undo(disk: Disk, seen: Observed, *, force: bool = False) -> Plan:
     """What is left of the disk, taken away from the top: function, vhost controller, bdev.
 
-    Where the storage is fenced off or cannot be reached, the bdev goes before the vhost controller.
+    Where the storage is fenced off or cannot be reached, the bdev goes before the vhost controller. ``force``: the
+    function is taken away though the server's operating system does not let go of it.
     """
-    return (*_hide(disk, seen), *_undo_below(disk, seen))
+    return (*_hide(disk, seen, force=force), *_undo_below(disk, seen))
+
+
+def is_held(disk: Disk, seen: Observed) -> bool:
+    """Whether the server was asked to let go of the disk and has not done so."""
+    return any(each.backing == disk.vhost_socket and each.unplugging for each in seen.functions.values())
 
 
 def obstacle(disk: Disk, seen: Observed) -> str:
@@ -208,10 +214,10 @@ def _in_the_way(disk: Disk, seen: Observed) -> Plan:
     return ()
 
 
-def _hide(disk: Disk, seen: Observed) -> Plan:
+def _hide(disk: Disk, seen: Observed, *, force: bool = False) -> Plan:
     """The server lets go of the disk before the socket behind it goes, whether it has power or not."""
-    shown = tuple(Unplug(slot) for slot, function in seen.functions.items() if function.backing == disk.vhost_socket)
-    return (shown,) if shown else ()
+    slots = [slot for slot, function in seen.functions.items() if function.backing == disk.vhost_socket]
+    return (tuple(Unplug(slot, force) for slot in slots),) if slots else ()
 
 
 def _holder(disk: Disk, seen: Observed) -> str | None:

@@ -35,16 +35,25 @@ def plan(nic: NIC, seen: Observed) -> Plan:
     return (tuple(steps),) if steps else ()
 
 
-def undo(nic: NIC, seen: Observed) -> Plan:
-    """What is left of the NIC: the function goes before the port, so that the server never sees a dead link."""
+def undo(nic: NIC, seen: Observed, *, force: bool = False) -> Plan:
+    """What is left of the NIC: the function goes before the port, so that the server never sees a dead link.
+
+    ``force``: though its operating system does not let go of it.
+    """
     stages: list[tuple[Step, ...]] = []
     function = seen.functions.get(nic.slot)
     if function is not None and (function.backing, function.mac) == (nic.representor, nic.mac):
-        stages.append((Unplug(nic.slot),))
+        stages.append((Unplug(nic.slot, force),))
     port = seen.ports.get(nic.representor)
     if port is not None and port.owner == nic.owner:
         stages.append((RemovePort(nic.representor),))
     return tuple(stages)
+
+
+def is_held(nic: NIC, seen: Observed) -> bool:
+    """Whether the server was asked to let go of the NIC and has not done so."""
+    function = seen.functions.get(nic.slot)
+    return function is not None and function.backing == nic.representor and function.unplugging
 
 
 def _as_wanted(port: Port, nic: NIC) -> bool:

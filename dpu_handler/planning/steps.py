@@ -82,9 +82,10 @@ class CreateController:
 
 @dataclass(frozen=True, slots=True)
 class Unplug:
-    """Take a function away from the server, and wait until its operating system has let go of it."""
+    """Take a function away from the server once its operating system lets go; by force before, if the card can."""
 
     slot: int
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,9 @@ class EmulatedDiskSpec(ApiModel):
     bus: DiskBus = Field(default="virtio-blk", description="What the disk looks like to the server.")
     read_only: bool = Field(default=False, description="Whether the server may only read.")
     source: DiskSource = Field(description="What is behind the disk.")
+    force_unplug: bool = Field(
+        default=False, description="Whether its removal waits for no operating system to let go of it."
+    )
     trace: TraceParent | None = Field(default=None, description="Where spans about the disk belong.")
 
 

@@ -36,6 +36,9 @@ class EmulatedNICSpec(ApiModel):
     mac: MacAddress = Field(description="MAC address of the NIC.")
     network: EmulatedNetwork = Field(description="Network that the NIC joins.")
     addresses: list[str] = Field(default_factory=list, description="The machine's addresses, with prefix.")
+    force_unplug: bool = Field(
+        default=False, description="Whether its removal waits for no operating system to let go of it."
+    )
     trace: TraceParent | None = Field(default=None, description="Where spans about the NIC belong.")
 
 

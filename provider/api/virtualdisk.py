@@ -75,6 +75,11 @@ class VirtualDiskParameters(ApiModel):
     read_only: bool | None = Field(
         default=None, description="Whether the server may only read: a volume if so said, a seed always."
     )
+    force_unplug: bool = Field(
+        default=False,
+        description="When the disk is removed, take it away though the operating system does not let go of it: what "
+        "that has not written yet is lost.",
+    )
 
     @property
     def only_read(self) -> bool:

@@ -31,6 +31,10 @@ class VirtualNICParameters(ApiModel):
     address: CidrAddress | None = Field(
         default=None, description="Address with prefix; without one, a free address of the network."
     )
+    force_unplug: bool = Field(
+        default=False,
+        description="When the NIC is removed, take it away though the operating system does not let go of it.",
+    )
 
 
 class VirtualNICSpec(ManagedSpec):

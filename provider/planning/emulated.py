@@ -14,7 +14,7 @@ from provider.api.emulation import TraceParent
 from provider.api.names import FINALIZER_EMULATION, LABEL_MACHINE_UID
 from provider.api.reasons import Reason
 from provider.api.resources import ResourceType
-from provider.planning.action import Action, ApplyObject, Json, Policy, delete, finalizers
+from provider.planning.action import Action, ApplyObject, Json, PatchObject, Policy, delete, finalizers
 from provider.planning.tenancy import Hold
 from provider.planning.verdict import AVAILABLE, Verdict, waiting
 
@@ -101,6 +101,13 @@ def readiness(device: Device | None, *, agent_lost: str | None) -> Verdict:
     return Verdict(condition.status, _reason(condition.reason), condition.message)
 
 
+def _force(resource: ResourceType, current: Json, name: str) -> Action:
+    metadata = current["metadata"]
+    place = (metadata["namespace"], metadata["name"], metadata["resourceVersion"])
+    body = {"spec": {"forceUnplug": True}}
+    return PatchObject(resource, *place, body, f"asked the DPU to take away {name} by force", "Delete")
+
+
 def _lift(resource: ResourceType, current: Json, policy: Policy) -> tuple[Action, ...]:
     """Let a deleted device go, if its agent has undone it."""
     told = [Condition.model_validate(entry) for entry in current.get("status", {}).get("conditions", ())]
@@ -116,10 +123,13 @@ def _reason(word: str) -> Reason:
 
 
 def remove(
-    resource: ResourceType, current: Json, device: Device, agent_lost: str | None
+    resource: ResourceType, current: Json, device: Device, agent_lost: str | None, *, forced: bool = False
 ) -> tuple[Sequence[Action], str]:
-    """The next step in taking a device away, and what is being waited for."""
+    """The next step in taking a device away, and what is being waited for. ``forced``: for no operating system."""
     name = f"{resource.kind} {device.metadata.name}"
+    if forced and not (device.spec.force_unplug or is_true(device.status.conditions, REMOVED)):
+        # Also of a device that was asked to go before: whoever waits for it in vain says so afterwards.
+        return (_force(resource, current, name),), f"asking the DPU to take away {name} by force"
     if asked := delete(resource, current, f"asked the DPU to take away {name}"):
         return (asked,), f"waiting until the DPU has taken away {name}"
     if is_true(device.status.conditions, REMOVED):

@@ -93,6 +93,7 @@ def _plan_device(world: World, hold: Hold, supply: _Supply) -> DiskPlan:
         bus=parameters.bus,
         read_only=parameters.only_read,
         source=source,
+        force_unplug=parameters.force_unplug,
         trace=emulated.trace_of(world.trace, world.device),
     ).to_json()
     name = emulated_disk(world.disk.metadata.uid)
@@ -184,7 +185,8 @@ def _plan_delete(world: World) -> DiskPlan:
         return Plan(ready=world.departure.running_verdict(), seen=_seen(world))
     device = _device(world)
     if device is not None and world.device is not None:
-        actions, message = emulated.remove(EMULATEDDISK, world.device, device, world.agent_lost)
+        forced = world.disk.spec.for_provider.force_unplug
+        actions, message = emulated.remove(EMULATEDDISK, world.device, device, world.agent_lost, forced=forced)
         return _not_yet(world, NotYet(waiting(Reason.DELETING, message), tuple(actions)))
     secret = world.seed.secret if world.seed else None
     if secret is not None:

@@ -96,6 +96,7 @@ def _plan_device(world: World, hold: Hold, network: Network, identity: _Identity
         mac=identity.mac,
         network=EmulatedNetwork(name=network.metadata.name, vlan=network.spec.vlan, mtu=network.spec.mtu),
         addresses=[identity.address],
+        force_unplug=world.nic.spec.for_provider.force_unplug,
         trace=emulated.trace_of(world.trace, world.device),
     ).to_json()
     name = emulated_nic(world.nic.metadata.uid)
@@ -175,7 +176,8 @@ def _plan_delete(world: World) -> NICPlan:
         return Plan(ready=waiting(Reason.DELETING), seen=seen, gone=True)
     if world.departure.must_wait:
         return Plan(ready=world.departure.verdict(), seen=seen)
-    actions, message = emulated.remove(EMULATEDNIC, world.device, device, world.agent_lost)
+    forced = world.nic.spec.for_provider.force_unplug
+    actions, message = emulated.remove(EMULATEDNIC, world.device, device, world.agent_lost, forced=forced)
     return Plan(ready=waiting(Reason.DELETING, message), seen=seen, actions=tuple(actions))
 
 

@@ -20,14 +20,15 @@ def refusal(call: Callable[[], Any]) -> int:
     return caught.value.code
 
 
-def test_what_is_plugged_is_listed_until_it_is_unplugged(emulation: Caller, backend: BackendMaker) -> None:
+@pytest.mark.parametrize("force", [False, True])
+def test_what_is_plugged_is_listed_until_it_is_unplugged(emulation: Caller, backend: BackendMaker, force: bool) -> None:
     boot = disk(1, backend("vda").path, boot_index=1)
     assert emulation("emulation_function_list") == []
     assert emulation("emulation_plug", **nic(3)) is True
     assert emulation("emulation_plug", **boot) is True
     idle = {"state": "plugged", "driver_bound": False}
     assert emulation("emulation_function_list") == [{**boot, **idle}, {**nic(3), **idle}]
-    assert emulation("emulation_unplug", slot=1, wait_for_done=True) is True
+    assert emulation("emulation_unplug", slot=1, wait_for_done=True, force=force) is True
     assert emulation("emulation_function_list") == [{**nic(3), **idle}]
 
 

@@ -86,6 +86,14 @@ class Bench:
         metadata = {**obj["metadata"], "deletionTimestamp": NOW.isoformat()}
         self.api.put(self._kind, {**obj, "metadata": metadata})
 
+    def force(self, key: Key) -> None:
+        """The provider says that the removal waits for no operating system."""
+        obj = self.api.cache.get(self._kind, key)
+        assert obj is not None
+        self.api.put(
+            self._kind, {**obj, "metadata": dict(obj["metadata"]), "spec": obj["spec"] | {"forceUnplug": True}}
+        )
+
     def conditions(self, key: Key) -> dict[str, tuple[str, str]]:
         """Status and message of each condition, by its type."""
         return {each["type"]: (each["status"], each.get("message", "")) for each in self.status(key)["conditions"]}

@@ -52,6 +52,8 @@ class ModelDpu:
     powered: bool = False
     clinging: set[int] = field(default_factory=set)
     """Slots that the server's operating system does not let go of while it has power."""
+    forced: dict[int, bool] = field(default_factory=dict)
+    """Slots that somebody wants taken from a running server by force, and whether the card can."""
     waiting: set[str] = field(default_factory=set)
     """vhost controllers with requests under way to a storage node that fell silent."""
     silent: bool = False
@@ -312,12 +314,15 @@ class ModelEmulation(EmulationClient):
         self._model.functions[slot] = {**wanted, "state": "plugged", "driver_bound": self._model.powered}
 
     def _emulation_unplug(self, slot: int, wait_for_done: bool, force: bool) -> None:
-        if force:
-            raise Harm("a running server's disk is torn out")
+        if force and slot not in self._model.forced:
+            raise Harm("a running server's device is torn out")
         if slot not in self._model.functions:
             raise RpcRefused(-errno.ENODEV, "the slot is empty", "emulation_unplug")
-        if self._model.powered and slot in self._model.clinging:
+        torn_out = force and self._model.forced[slot]
+        if self._model.powered and slot in self._model.clinging and not torn_out:
             self._model.functions[slot]["state"] = "unplugging"
+            if force:
+                raise RpcRefused(-errno.EBUSY, "switch the server off to free the slot", "emulation_unplug")
             raise RpcRefused(-errno.ETIMEDOUT, "the server has not released the slot", "emulation_unplug")
         del self._model.functions[slot]
 

@@ -173,11 +173,50 @@ async def test_a_removal_that_waits_for_the_server_says_so(bench: Bench) -> None
     key = await ready(bench, volume())
     bench.delete(key)
     assert await bench.reconcile(key) == RETRY
-    status, message = bench.conditions(key)["Removed"]
-    assert (status, "not released the slot" in message) == ("False", True)
+    said = (
+        "the server's operating system has not let go of the disk in slot 1, asked at 2026-11-24 00:00:00Z: "
+        "stop using it there, or force it with `bmctl removevolume --force`"
+    )
+    assert {bench.conditions(key)[type_] for type_ in ("Removed", "Ready")} == {("False", said)}
+    assert isinstance(await bench.reconcile(key), RequeueAfter)
+    assert bench.api.written[-1] == bench.api.written[-2], "the message stands still while it waits"
     bench.model.powered = False
     assert await bench.reconcile(key) == Settled()
     assert bench.conditions(key)["Removed"][0] == "True"
+
+
+async def test_a_disk_that_is_forced_is_taken_though_the_server_holds_it(bench: Bench) -> None:
+    bench.model.powered, bench.model.clinging = True, {1}
+    key = await ready(bench, volume())
+    bench.delete(key)
+    await bench.reconcile(key)
+    assert 1 in bench.model.functions
+    bench.model.forced = {1: True}
+    bench.force(key)
+    assert await bench.reconcile(key) == Settled()
+    assert bench.conditions(key)["Removed"] == ("True", "")
+    assert (bench.model.nvme, bench.model.vhost, bench.model.functions) == ({}, {}, {})
+
+
+async def test_a_disk_that_force_does_not_free_says_what_does(bench: Bench) -> None:
+    bench.model.powered, bench.model.clinging, bench.model.forced = True, {1}, {1: False}
+    key = await ready(bench, volume())
+    bench.force(key)
+    bench.delete(key)
+    assert isinstance(await bench.reconcile(key), RequeueAfter)
+    status, message = bench.conditions(key)["Removed"]
+    assert (status, "nor was it taken away by force: " in message) == ("False", True)
+    assert "switch the server off to free the slot" in message
+    assert "--force" not in message
+    assert bench.model.vhost, "what the server still uses is served"
+
+
+async def test_a_disk_that_stays_is_not_torn_out_by_what_is_to_be_so_at_its_removal(bench: Bench) -> None:
+    bench.model.powered = True
+    key = await ready(bench, volume())
+    bench.force(key)
+    assert await bench.reconcile(key) == Settled()
+    assert bench.model.functions[1]["state"] == "plugged"
 
 
 async def test_nothing_is_taken_away_without_our_finalizer(bench: Bench) -> None:

@@ -212,9 +212,25 @@ async def test_a_removal_that_waits_for_the_server_says_so(bench: Nics) -> None:
     key = await ready(bench)
     bench.delete(key)
     assert await bench.reconcile(key) == RETRY
-    status, message = bench.conditions(key)["Removed"]
-    assert (status, "not released the slot" in message) == ("False", True)
+    said = (
+        "the server's operating system has not let go of the NIC in slot 3, asked at 2026-11-24 00:00:00Z: "
+        "stop using it there, or force it with `bmctl removenic --force`"
+    )
+    assert bench.conditions(key)["Removed"] == ("False", said)
     assert bench.model.ports() == ["vm0"]
+
+
+@pytest.mark.parametrize("can", [True, False])
+async def test_a_nic_that_is_forced_is_gone_or_says_what_frees_it(bench: Nics, can: bool) -> None:
+    bench.model.powered, bench.model.clinging, bench.model.forced = True, {3}, {3: can}
+    key = await ready(bench)
+    bench.force(key)
+    bench.delete(key)
+    await bench.reconcile(key)
+    status, message = bench.conditions(key)["Removed"]
+    assert bench.model.ports() == ([] if can else ["vm0"])
+    assert status == str(can)
+    assert ("switch the server off to free the slot" in message) is not can
 
 
 async def test_a_nic_that_comes_and_goes_is_two_events_however_often_it_is_looked_at(bench: Nics) -> None:

@@ -91,6 +91,22 @@ def test_the_finalizer_comes_off_only_after_the_agent_said_removed() -> None:
     assert removal(device(condition("Removed", "True", "Removed"), **DELETED)) == [PatchObject]
 
 
+def test_a_removal_by_force_is_told_first_and_also_to_a_device_that_was_asked_to_go_before() -> None:
+    held = condition("Removed", "False", "Deleting", "the server holds on to it")
+    for seen in (device(READY), device(held, **DELETED)):
+        (action,), message = remove(EMULATEDNIC, seen, EmulatedNIC.parse(seen), None, forced=True)
+        assert isinstance(action, PatchObject)
+        assert (action.body, action.policy) == ({"spec": {"forceUnplug": True}}, "Delete")
+        assert action.resource_version == seen["metadata"]["resourceVersion"]
+        assert message == "asking the DPU to take away EmulatedNIC nic-x by force"
+        told = seen | {"spec": SPEC | {"forceUnplug": True}}
+        actions, _ = remove(EMULATEDNIC, told, EmulatedNIC.parse(told), None, forced=True)
+        assert [type(each) for each in actions] == ([] if "deletionTimestamp" in seen["metadata"] else [DeleteObject])
+    gone = device(condition("Removed", "True", "Available"), **DELETED)
+    (action,), _ = remove(EMULATEDNIC, gone, EmulatedNIC.parse(gone), None, forced=True)
+    assert "finalizers" in action.body["metadata"]  # type: ignore[union-attr]
+
+
 def test_what_keeps_a_removal_is_told() -> None:
     seen = device(condition("Removed", "False", "Unplugging", "the server holds on to it"), **DELETED)
     _, message = remove(EMULATEDNIC, seen, EmulatedNIC.parse(seen), None)

@@ -20,7 +20,7 @@ from provider.api.names import (
 from provider.api.reasons import Reason
 from provider.api.resources import EMULATEDDISK, PERSISTENTVOLUMECLAIM, SECRET, VOLUMEATTACHMENT
 from provider.api.virtualdisk import VirtualDisk
-from provider.planning.action import ApplyObject, DeleteObject
+from provider.planning.action import ApplyObject, DeleteObject, PatchObject
 from provider.planning.attachment import Storage
 from provider.planning.emulated import STAYS, Departure
 from provider.planning.seed import SeedNIC
@@ -78,6 +78,21 @@ def test_an_attached_volume_is_asked_for_in_the_dpus_namespace_with_its_publish_
     assert metadata["finalizers"] == [FINALIZER_EMULATION]
     assert spec["source"]["csi"]["publishContext"] == {"uuid": "u"}
     assert (spec["slot"], spec["claimUID"]) == (1, "uid-claim")
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_that_a_removal_is_forced_is_told_to_the_dpu_before_the_removal_or_in_the_middle_of_it(forced: bool) -> None:
+    made = disk()
+    wanted = made.spec.for_provider.model_copy(update={"force_unplug": forced})
+    made = made.model_copy(update={"spec": made.spec.model_copy(update={"for_provider": wanted})})
+    asked = only_apply(plan(World(made, hold_on(), attached())))
+    assert asked.body["spec"]["forceUnplug"] is forced
+    leaving = made.model_copy(update={"metadata": disk(deleted=True).metadata})
+    unforced = obj("EmulatedDisk", f"disk-{UID}", asked.body["spec"] | {"forceUnplug": False}, namespace=DPU, **DELETED)
+    actions = plan(World(leaving, hold_on(), attached(), device=unforced)).actions
+    assert [action.body for action in actions if isinstance(action, PatchObject)] == (
+        [{"spec": {"forceUnplug": True}}] if forced else []
+    )
 
 
 @pytest.mark.parametrize("deleted", [False, True])

@@ -69,6 +69,14 @@ def test_what_the_owner_chose_is_taken() -> None:
     assert (spec["addresses"], spec["mac"]) == (["10.20.0.5/29"], "02:00:00:00:00:0a")
 
 
+@pytest.mark.parametrize("forced", [False, True])
+def test_that_a_removal_is_forced_is_told_to_the_dpu(forced: bool) -> None:
+    made = nic()
+    wanted = made.spec.for_provider.model_copy(update={"force_unplug": forced})
+    made = made.model_copy(update={"spec": made.spec.model_copy(update={"for_provider": wanted})})
+    assert asked_spec(decide(made))["forceUnplug"] is forced
+
+
 @pytest.mark.parametrize("deleted", [False, True])
 @pytest.mark.parametrize("hold", [REFUSED, UNBOUND], ids=["refused", "unbound"])
 def test_without_a_hold_nothing_is_asked_of_any_dpu(hold: NoHold, deleted: bool) -> None:
