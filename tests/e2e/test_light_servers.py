@@ -1,9 +1,11 @@
 """Light servers: the control plane's whole path with machines that boot at once."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
+from provider.api.names import ANNOTATION_FINISHED_POWER_REQUEST
 from provider.bmc.endpoint import Endpoint
 from sandbox import inventory
 from sandbox.errors import AnotherShape
@@ -54,6 +56,34 @@ def left_on_storage(cloud: LightCloud) -> list[str]:
     return [lvol["name"] for lvol in lvols if not lvol["is_snapshot"]]
 
 
+def restart(cloud: LightCloud, action: str) -> Json:
+    """Have the first machine's server restarted, as bm-api does; what became of it, once that is written down."""
+    (power,) = (each for each in cloud.kubectl.get("powerstates", "--all-namespaces")["items"] if of_server0(each))
+    identity = {key: power["metadata"][key] for key in ("name", "namespace")}
+    request = {"id": f"once-{action}".lower(), "action": action, "requestedAt": "2026-01-01T10:00:00Z"}
+    asked = {"apiVersion": power["apiVersion"], "kind": "PowerState", "metadata": identity}
+    apply = ("apply", "--server-side", "--field-manager=metalplane-api", "-f", "-")
+    cloud.kubectl.run(*apply, stdin=json.dumps(asked | {"spec": {"forProvider": {"request": request}}}))
+
+    def now() -> Json:
+        return cloud.kubectl.get(f"powerstate/{identity['name']}", f"--namespace={identity['namespace']}")
+
+    def is_over() -> bool:
+        progress = now()["status"]["atProvider"].get("request", {})
+        return progress.get("id") == request["id"] and "finishedAt" in progress
+
+    wait_for(is_over, f"{action} is over", _SETTLES_S)
+    power = now()
+    assert power["metadata"]["annotations"][ANNOTATION_FINISHED_POWER_REQUEST] == request["id"]
+    assert power["spec"]["forProvider"]["request"]["id"] == request["id"], "the engine left it alone"
+    over: Json = power["status"]["atProvider"]["request"]
+    return over
+
+
+def of_server0(power: Json) -> bool:
+    return bool(power["status"]["atProvider"].get("serverName") == "server0")
+
+
 def test_machines_run_are_held_to_their_power_and_leave_nothing(fleet: LightCloud) -> None:
     fleet.kubectl.apply([machine(number) for number in range(SERVERS)])
     wait_for(lambda: statuses(fleet) == ["Running"] * SERVERS, "all run", _SETTLES_S)
@@ -64,6 +94,11 @@ def test_machines_run_are_held_to_their_power_and_leave_nothing(fleet: LightClou
     assert bmc.powered()
     bmc("chassis", "power", "off")
     wait_for(bmc.powered, "its agent sees the disks closed, and the power is put back", _SETTLES_S)
+
+    for action in ("PowerCycle", "GracefulRestart", "ForceRestart"):
+        assert restart(fleet, action)["phase"] == "Succeeded"
+        assert bmc.powered()
+    wait_for(lambda: statuses(fleet) == ["Running"] * SERVERS, "all run again", _SETTLES_S)
 
     fleet.kubectl.run("delete", "bmm", "--all", f"--namespace={LIGHT_TENANT.name}")
     wait_for(lambda: not left_on_storage(fleet), "no volume is left", _SETTLES_S)
