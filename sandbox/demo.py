@@ -5,6 +5,7 @@ sent from where a tenant's client sits.
 """
 
 import ipaddress
+import json
 import subprocess
 import sys
 import time
@@ -42,7 +43,10 @@ def run(directory: Path, *, servers: int | None = None, image: str | None = None
     servers = cloud.servers
     machines = [_example(cloud, number) for number in range(1, servers + 1)]
     _say(f"\n$ kubectl apply -f compositions/examples/{NAME}.yaml" + (f"    # {servers} of them" * (servers > 1)))
-    cloud.kubectl.apply(machines)
+    # As a user does it, and not server-side: then its lists stay open to hot plug.
+    cloud.kubectl.run(
+        "apply", "--filename=-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": machines})
+    )
     running = _follow(cloud, [machine["metadata"]["name"] for machine in machines])
     for machine in running:
         _ping(cloud, machine)
@@ -157,7 +161,9 @@ def _by_hand(cloud: Cloud, machine: Json) -> str:
         "  kubectl get claim,managed -n tenant-a       # the machine and its children",
         f"  bmctl describe {NAME} -n {NAMESPACE}             # as a tree",
         f"  python -m sandbox exec -- {ssh}",
-        f'  kubectl patch bmm {NAME} -n {NAMESPACE} --type merge -p \'{{"spec":{{"runStrategy":"Halted"}}}}\'',
+        f"  bmctl console {NAME} -n {NAMESPACE}              # Ctrl-] . ends it",
+        f"  bmctl addvolume {NAME} scratch --size 64Mi -n {NAMESPACE}",
+        f"  bmctl restart {NAME} -n {NAMESPACE}",
         f"  kubectl delete bmm {NAME} -n {NAMESPACE}",
         "  python -m sandbox status                    # the processes behind it",
     ]
