@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -30,6 +31,7 @@ BOOT_S = 90.0
 _COMMAND_S = 60.0
 """Of a command in a machine or at the tenant's side: one whose disk hangs must not hang the suite."""
 SOON_S = 30.0
+_BMCTL_S = 120.0
 
 
 class Tenant:
@@ -56,7 +58,8 @@ class Tenant:
         if paused:
             metadata["annotations"] = {ANNOTATION_PAUSED: "true"}
         body = {"apiVersion": "metalplane.io/v1alpha1", "kind": "BareMetalMachine", "metadata": metadata}
-        self.kubectl.apply([body | {"spec": wanted | spec}])
+        # As a user does it. Applied server-side its lists would be the applier's, and closed to hot plug.
+        self.kubectl.run("apply", "--filename=-", stdin=json.dumps(body | {"spec": wanted | spec}))
         return Machine(self, name)
 
     def public_key(self) -> str:
@@ -73,6 +76,14 @@ class Tenant:
 
     def wait_left(self) -> None:
         self.kubectl.run("wait", "--for=delete", f"namespace/{self.namespace}", "--timeout=90s", timeout_s=100)
+
+    def bmctl(self, *arguments: str) -> str:
+        """What ``bmctl ARGUMENTS`` prints in the tenant's namespace; fails the test where it fails."""
+        where = (f"--namespace={self.namespace}", f"--kubeconfig={self.cloud.layout.kubeconfig}")
+        argv = [sys.executable, "-m", "bmctl", *arguments, *where]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=_BMCTL_S)
+        assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+        return done.stdout
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command where the tenant's client sits."""
@@ -93,6 +104,13 @@ class Machine:
     def status(self) -> str:
         word: str = self.get().get("status", {}).get("printableStatus", "")
         return word
+
+    def request(self) -> Json:
+        """The last request of power, and how far it is."""
+        powers = self.tenant.kubectl.get("powerstates", f"--namespace={self.tenant.namespace}")["items"]
+        (power,) = [each for each in powers if each["metadata"]["name"].startswith(self.name)]
+        request: Json = power.get("status", {}).get("atProvider", {}).get("request", {})
+        return request
 
     def condition(self, kind: str = "Progressing") -> Json:
         conditions = self.get().get("status", {}).get("conditions", ())

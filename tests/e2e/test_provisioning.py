@@ -20,7 +20,7 @@ from tests.conformance.emulation.rig import Caller
 from tests.conformance.spdk.wire import Wire
 from tests.e2e.inventory import inventory, wait_as_before
 from tests.e2e.rights_used import may_write, wrote
-from tests.e2e.tenant import ADDRESS, NAMESPACE, Machine, Tenant, paused, renewals, restart
+from tests.e2e.tenant import ADDRESS, BOOT_S, NAMESPACE, Machine, Tenant, paused, renewals, restart
 from tests.waiting import wait_for
 
 NOTICED_S = 15.0
@@ -237,6 +237,42 @@ def test_the_provider_and_the_agent_may_be_killed_under_it(machine: Machine, clo
     machine.wait_running()
     assert machine.answers()
     assert Caller(cloud.layout.server_run(0) / "control.sock")("boots") == boots
+
+
+def test_a_disk_and_a_nic_come_and_go_by_one_command_each(machine: Machine, data_disk: DataDisk, cloud: Cloud) -> None:
+    boots = Caller(cloud.layout.server_run(0) / "control.sock")("boots")
+    tenant = machine.tenant
+    tenant.bmctl("addvolume", machine.name, "scratch", "--size=96Mi", "--keep=false")
+    device = data_disk.device(96 * MIB)
+    data_disk.write(device, 3, "scratch")
+    tenant.bmctl("expand", machine.name, "scratch", "160Mi")
+    assert data_disk.device(160 * MIB) == device
+    tenant.bmctl("addnic", machine.name, "eth1", "--network=tenant-a")
+    assert "eth1" in machine.run("ls /sys/class/net").split()
+    tenant.bmctl("removenic", machine.name, "eth1")
+    assert "eth1" not in machine.run("ls /sys/class/net").split()
+    tenant.bmctl("removevolume", machine.name, "scratch")
+    assert device not in machine.run("ls /sys/block").split()
+    machine.wait_running()
+    assert Caller(cloud.layout.server_run(0) / "control.sock")("boots") == boots
+
+
+def test_it_is_restarted_once_though_the_provider_is_killed_meanwhile(machine: Machine, cloud: Cloud) -> None:
+    control = Caller(cloud.layout.server_run(0) / "control.sock")
+    boots = control("boots")
+    machine.tenant.bmctl("restart", machine.name, "--no-wait")
+    wait_for(lambda: machine.request().get("phase") == "PoweringOff", "the shutdown is asked for")
+    restart(cloud, "provider")
+    wait_for(lambda: machine.request().get("phase") == "Succeeded", "the restart is done", BOOT_S)
+    machine.wait_running()
+    wait_for(machine.lets_in, "the machine lets its tenant in")
+    assert control("boots") == boots + 1
+
+
+def test_its_console_tells_of_both_boots(machine: Machine) -> None:
+    log = machine.tenant.bmctl("logs", machine.name)
+    assert log.count("loading the kernel") == 2
+    assert f"{machine.name} login:" in log
 
 
 def test_a_machine_at_rest_is_written_to_by_nobody(machine: Machine, cloud: Cloud) -> None:
