@@ -43,7 +43,6 @@ class Keeper:
         self._changed = asyncio.Event()
         self._failures = 0
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"console of {server}")
-        self._task.add_done_callback(self._ended)
 
     def want(self, *, wanted: bool, wire: object) -> None:
         """Whether there should be a session; one over another ``wire`` (address, Secret) is opened anew."""
@@ -69,7 +68,8 @@ class Keeper:
                 continue
             try:
                 lasted_s = await self._connect_once()
-            except (BMCError, MetalplaneError) as error:
+            except Exception as error:
+                # A console that is given up would say nothing of the night: a defect, too, is tried again.
                 await self._failed(error)
                 continue
             self._failures = 0 if lasted_s >= _LASTED_S else self._failures + 1
@@ -121,8 +121,11 @@ class Keeper:
 
     async def _failed(self, error: Exception) -> None:
         self._failures += 1
-        _LOG.warning("console not connected server=%s attempt=%d error=%s", self._server, self._failures, error)
-        self.hub.disconnected(f"the console is not connected: {error}; it is tried again", comes_back=True)
+        ours = isinstance(error, BMCError | MetalplaneError)
+        text = "console not connected server=%s attempt=%d error=%s"
+        _LOG.warning(text, self._server, self._failures, error, exc_info=None if ours else error)
+        cause = str(error) if ours else "an error of this replica, which is in its log"
+        self.hub.disconnected(f"the console is not connected: {cause}; it is tried again", comes_back=True)
         refused = isinstance(error, BMCAuthenticationFailed | BMCInsecure)
         await self._pause(_REFUSED_S if refused else self._back_off_s())
 
@@ -138,8 +141,3 @@ class Keeper:
                 await self._changed.wait()
         except TimeoutError:
             return
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _LOG.error("console given up server=%s", self._server, exc_info=error)
-            self.hub.end(Close.GOING_AWAY, "an error of this replica: connect again")

@@ -18,9 +18,13 @@ class Objects:
     def __init__(self) -> None:
         self.because: str | None = None
         self.asked = 0
+        self.defects = 0
 
     async def __call__(self) -> str | None:
         self.asked += 1
+        if self.defects:
+            self.defects -= 1
+            raise ZeroDivisionError
         return self.because
 
 
@@ -131,12 +135,17 @@ async def test_the_end_closes_session_and_readers(keeper: Keeper, lines: Lines, 
     assert (await frames_of(reader, 1))[0] == Ended(1000, "the machine is gone")
 
 
-async def test_an_error_of_ours_ends_it_and_does_not_hang(lines: Lines, caplog: pytest.LogCaptureFixture) -> None:
-    async def broken() -> str | None:
-        raise ZeroDivisionError
-
-    keeper = Keeper("server0", lines, broken)
-    reader = keeper.hub.attach("ann", watch=False, takeover=False, tail_bytes=None)
+async def test_a_defect_of_ours_is_logged_and_tried_again(
+    keeper: Keeper, lines: Lines, reader: Reader, objects: Objects, caplog: pytest.LogCaptureFixture
+) -> None:
+    objects.defects = 1
     keeper.want(wanted=True, wire="a")
-    await comes(reader, Ended(1001, "an error of this replica: connect again"))
-    assert "console given up server=server0" in caplog.text
+    await comes(
+        reader,
+        Notice(
+            "the console is not connected: an error of this replica, which is in its log; it is tried again",
+        ),
+    )
+    (await lines.nth(1)).prints(b"!")
+    assert await printed(reader, 1) == b"!"
+    assert "ZeroDivisionError" in caplog.text
