@@ -1,46 +1,102 @@
-"""The command tree, and the one place where errors become exit codes."""
+"""From a command line to a verb, and the one place where errors become exit codes."""
 
+import os
 import sys
-from pathlib import Path
+from argparse import Namespace
+from collections.abc import Iterator
 
-import typer
+from bmctl import arguments, verbs
+from bmctl.errors import EXIT_CODES, BmctlError, UsageError
 
-from bmctl.commands.completion import completion
-from bmctl.commands.describe import describe
-from bmctl.commands.get import get
-from bmctl.commands.trace import trace
-from bmctl.commands.version import version
-from bmctl.errors import BmctlError
-
-EPILOG = (
-    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such object, 4 not allowed, 5 the API server did not answer."
-)
-
-app = typer.Typer(
-    name="bmctl",
-    help="Bare-metal machines on DPUs, in the manner of kubectl.",
-    epilog=EPILOG,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for verb in (get, describe, trace, version, completion):
-    app.command()(verb)
+_INTERRUPTED = 130
+_READER_GONE = 141
+"""As a shell has it for SIGPIPE."""
 
 
 def main() -> None:
     """Run bmctl: the entry point of the scripts ``bmctl`` and ``kubectl-bm``."""
+    program = "kubectl bm" if os.path.basename(sys.argv[0]) == "kubectl-bm" else "bmctl"  # noqa: PTH119 (pathlib: 5 ms)
+    sys.exit(_code(program, sys.argv[1:]))
+
+
+def _code(program: str, argv: list[str]) -> int:
     try:
-        app(prog_name="kubectl bm" if Path(sys.argv[0]).name == "kubectl-bm" else "bmctl")
+        _run(program, argv)
+        sys.stdout.flush()
     except BmctlError as error:
-        typer.echo(f"error: {error.attempt}: {error.cause}", err=True)
-        if error.next_step:
-            typer.echo(f"       {error.next_step}", err=True)
-        sys.exit(error.exit_code)
+        _complain(error.attempt, error.cause, error.next_step)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has enough. What Python flushes at exit must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _READER_GONE
     except OSError as error:
-        typer.echo(f"error: Reading or writing {error.filename or 'the output'}: {error.strerror}", err=True)
-        sys.exit(BmctlError.exit_code)
+        _complain(f"Reading or writing {error.filename or 'the output'}", error.strerror or str(error))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BmctlError.exit_code
+    return 0
+
+
+def _complain(attempt: str, cause: str, next_step: str = "") -> None:
+    print(f"error: {attempt}: {cause}", file=sys.stderr)
+    if next_step:
+        print(f"       {next_step}", file=sys.stderr)
+
+
+def _run(program: str, argv: list[str]) -> None:
+    if argv and argv[0] == "__complete":
+        from bmctl.commands import complete
+
+        complete.run(argv[1:])
+        return
+    first = arguments.of_everything(program).parse_args(argv)
+    if first.verb is None or (first.verb == "help" and not first.rest):
+        print("\n".join(overview(program)))
+        return
+    name, rest = (first.rest[0], ["--help"]) if first.verb == "help" else (first.verb, first.rest)
+    verb = verbs.find(name)
+    if verb is None:
+        raise UsageError("Reading the arguments", f"there is no verb {name!r}", f"`{program} --help` lists them.")
+    module = verb.load()
+    parser = arguments.of_verb(f"{program} {name}", module)
+    if "--help" in (given := _before_dashes(rest)) or "-h" in given or hasattr(first, "help"):
+        print(parser.format_help().rstrip())
+        return
+    module.run(_parsed(parser, rest, first))
+
+
+def _parsed(parser: arguments.Parser, rest: list[str], first: Namespace) -> Namespace:
+    """A verb that runs a command of the user's takes what follows ``--`` as it stands."""
+    given = _before_dashes(rest) if parser.takes_command else rest
+    args = parser.parse_intermixed_args(given, first)
+    args.command = rest[len(given) + 1 :]
+    return args
+
+
+def _before_dashes(rest: list[str]) -> list[str]:
+    return rest[: rest.index("--")] if "--" in rest else rest
+
+
+def overview(program: str) -> Iterator[str]:
+    """What ``bmctl --help`` prints."""
+    yield f"usage: {program} VERB [ARGUMENTS] [OPTIONS]"
+    yield ""
+    yield "Bare-metal machines on DPUs, in the manner of kubectl."
+    for title, members in verbs.GROUPS.items():
+        yield f"\n{title}:"
+        for verb in members:
+            yield f"  {verb.name:<16}{verb.line}"
+    yield ""
+    parser = arguments.Parser(program, usage="")
+    arguments.add_common(parser.add_argument_group("Options of every verb"))
+    yield parser.format_help().partition("\n\n")[2].rstrip()
+    yield ""
+    yield "Exit codes:"
+    yield from (f"  {code:<16}{meaning}" for code, meaning in EXIT_CODES)
+    yield ""
+    yield f"`{program} VERB --help` has each verb's own options, and examples."
 
 
 if __name__ == "__main__":

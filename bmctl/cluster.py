@@ -1,129 +1,195 @@
-"""The one door to the Kubernetes API: kubeconfig, context and namespace as kubectl reads them, and plain reads.
+"""The one door to the Kubernetes API, our aggregated API among it: plain reads, writes and watches, as one user.
 
-Every read answers the API server's JSON; failures are errors of ``bmctl.errors``.
+Every answer is the API server's JSON; failures are errors of ``bmctl.errors``, which say what was attempted.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from bmctl.errors import BmctlError, ForbiddenError, NotFoundError, UnreachableError, UsageError
-
-if TYPE_CHECKING:
-    from provider.api.resources import ResourceType
+from bmctl import refusals
+from bmctl.connection import Connection, ConnectionFailed, Lines, Response, Told
+from bmctl.errors import BmctlError, UsageError
+from provider.api.resources import BAREMETALMACHINE, ResourceType
+from provider.runtime.errors import ConfigurationError
+from provider.runtime.kubeconfig import ClusterAccess, Overrides, find
 
 Json = dict[str, Any]
+Objects = list[Json]
+Query = tuple[tuple[str, str], ...]
 
-_REQUEST_TIMEOUT_S = 30.0
+MACHINE_SUBRESOURCES = ResourceType(
+    "subresources.metalplane.io", "v1alpha1", BAREMETALMACHINE.plural, BAREMETALMACHINE.kind, True
+)
+"""Where the verbs of a machine are found: bm-api's aggregated API."""
+
+DRY_RUN: Query = (("dryRun", "All"),)
+
+_ANSWER_TIMEOUT_S = 30.0
+_ITEMS_AT_ONCE = 500
+_FIELD_MANAGER = "bmctl"
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterOptions:
-    """What the user said about which cluster to speak to; None is kubectl's default."""
+    """What the user said about which cluster to speak to, and how; None is kubectl's default."""
 
     kubeconfig: str | None = None
-    context: str | None = None
-    namespace: str | None = None
+    overrides: Overrides = field(default_factory=Overrides)
+    request_timeout_s: float | None = _ANSWER_TIMEOUT_S
+    told: Told | None = None
 
 
 class Cluster:
     """A connection to one API server, as one user."""
 
-    def __init__(self, options: ClusterOptions) -> None:
-        # Imported here: the Kubernetes client costs more start-up time than all of bmctl.
-        from kubernetes import config
-
+    def __init__(self, options: ClusterOptions, *, agent: str = "bmctl") -> None:
         try:
-            self._api = config.new_client_from_config(config_file=options.kubeconfig, context=options.context)
-            _, active = config.list_kube_config_contexts(config_file=options.kubeconfig)
-        except Exception as error:
-            # The client takes a file for what it should be: one that is no YAML, or another document, a directory or
-            # an address that is none fails wherever it happens to stumble.
-            cause = " ".join(str(error).split()) or type(error).__name__
-            if isinstance(error, (TypeError, AttributeError)):
-                cause = f"it holds something else ({cause})"
-            raise BmctlError(
-                "Reading the kubeconfig",
-                cause,
-                "Name a kubeconfig with --kubeconfig or KUBECONFIG, and a context in it with --context.",
-            ) from error
-        context = active if options.context is None else self._context(options)
-        self.namespace = options.namespace or context.get("context", {}).get("namespace") or "default"
-
-    @staticmethod
-    def _context(options: ClusterOptions) -> Json:
-        from kubernetes import config
-
-        contexts, _ = config.list_kube_config_contexts(config_file=options.kubeconfig)
-        return next(context for context in contexts if context["name"] == options.context)
+            self.access: ClusterAccess = find(options.kubeconfig, os.environ, options.overrides)
+        except ConfigurationError as error:
+            raise unreadable(error) from error
+        self.namespace = self.access.namespace or "default"
+        self.connection = Connection(self.access, timeout_s=options.request_timeout_s, agent=agent, told=options.told)
 
     @property
     def server(self) -> str:
         """URL of the API server."""
-        return str(self._api.configuration.host)
+        return self.access.server
 
-    def get(self, resource: "ResourceType", name: str, namespace: str | None = None) -> Json:
+    def get(self, resource: ResourceType, name: str, namespace: str | None = None) -> Json:
         """One object. Raises ``NotFoundError``, ``UsageError``."""
-        return self.read(_path(resource, namespace, name), f"Getting {resource.kind} {_named(namespace, name)}")
+        return self.read(path(resource, namespace, name), f"Getting {resource.kind} {named(namespace, name)}")
 
     def list(
-        self, resource: "ResourceType", namespace: str | None = None, *, labels: Mapping[str, str] | None = None
+        self, resource: ResourceType, namespace: str | None = None, *, labels: Mapping[str, str] | str = ""
     ) -> list[Json]:
-        """Objects of a namespace, or of all namespaces where ``namespace`` is None."""
-        where = f"in namespace {namespace}" if namespace else "in all namespaces"
-        query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())} if labels else {}
-        answer = self.read(_path(resource, namespace), f"Listing {resource.plural} {where}", query)
-        # A list's items carry neither apiVersion nor kind.
-        return [{"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in answer["items"]]
+        """Objects of a namespace, or of all namespaces where ``namespace`` is None; ``labels`` is a selector."""
+        return self.selected(resource, namespace, selector(labels))[0]
 
-    def read(self, path: str, attempt: str, query: Mapping[str, str] | None = None) -> Json:
-        """JSON at ``path``. ``attempt`` says in the user's words what this is for."""
-        from urllib3.exceptions import HTTPError
+    def selected(self, resource: ResourceType, namespace: str | None, query: Query) -> tuple[Objects, str]:
+        """Objects that a query selects, and the resource version to watch from."""
+        where = f" in namespace {namespace}" if namespace else " in all namespaces"
+        attempt = f"Listing {resource.plural}{where if resource.namespaced else ''}"
+        query = (*query, ("limit", str(_ITEMS_AT_ONCE)))
+        items: Objects = []
+        more: Query = ()
+        while True:
+            page = self.read(path(resource, namespace), attempt, (*query, *more))
+            # A list's items carry neither apiVersion nor kind.
+            items += ({"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page["items"])
+            if not page["metadata"].get("continue"):
+                return items, page["metadata"].get("resourceVersion", "")
+            more = (("continue", page["metadata"]["continue"]),)
 
-        method, url, headers, body, _ = self._api.param_serialize(
-            "GET",
-            path,
-            query_params=list((query or {}).items()),
-            header_params={"Accept": "application/json"},
-            auth_settings=["BearerToken"],
-        )
+    def create(self, resource: ResourceType, obj: Json, *, dry_run: bool = False) -> Json:
+        """Make an object; with ``dry_run`` the API server only says what it would have made."""
+        metadata = obj["metadata"]
+        attempt = f"Creating {resource.kind} {named(metadata.get('namespace'), metadata['name'])}"
+        query = (("fieldManager", _FIELD_MANAGER), *(DRY_RUN if dry_run else ()))
+        return self._asked("POST", path(resource, metadata.get("namespace")), attempt, query, obj)
+
+    def patch(self, resource: ResourceType, name: str, body: Json, attempt: str) -> Json:
+        """Change some fields of a cluster-scoped object (RFC 7386, JSON Merge Patch)."""
+        query = (("fieldManager", _FIELD_MANAGER),)
+        form = "application/merge-patch+json"
+        return self._asked("PATCH", path(resource, None, name), attempt, query, body, form)
+
+    def act(self, verb: str, name: str, options: Json, attempt: str, *, dry_run: bool = False) -> Json:
+        """Ask bm-api for a verb of a machine: its ActionResult."""
+        where = path(MACHINE_SUBRESOURCES, self.namespace, name, verb)
+        body = {"apiVersion": MACHINE_SUBRESOURCES.api_version, **options}
+        return self._asked("POST", where, attempt, DRY_RUN if dry_run else (), body)
+
+    def read(self, where: str, attempt: str, query: Query = ()) -> Json:
+        """JSON at a path. ``attempt`` says in the user's words what this is for."""
+        return self._asked("GET", where, attempt, query)
+
+    def read_bytes(self, where: str, attempt: str, query: Query = ()) -> bytes:
+        """What is at a path, as it is."""
+        return self._answer("GET", where, attempt, query, accept="*/*").body
+
+    def watch(self, resource: ResourceType, namespace: str | None, query: Iterable[tuple[str, str]]) -> Lines:
+        """A watch's stream of events. One that is refused is an error."""
+        attempt = f"Watching {resource.plural}"
         try:
-            response = self._api.call_api(method, url, headers, body, _request_timeout=_REQUEST_TIMEOUT_S)
-            data = response.read()
-        except HTTPError as error:
-            cause = str(getattr(error, "reason", None) or error)
-            raise UnreachableError(
-                attempt,
-                f"the API server {self.server} did not answer: {cause}",
-                "Check that the cluster is up and that the kubeconfig names it.",
+            stream = self.connection.lines(path(resource, namespace), [("watch", "true"), *query])
+        except ConnectionFailed as error:
+            raise refusals.silent(attempt, self.server, error, changing=False) from error
+        if stream.status != 200:
+            body = stream.read()
+            stream.close()
+            raise refusals.refused(attempt, stream.status, body)
+        return stream
+
+    def _asked(
+        self,
+        method: str,
+        where: str,
+        attempt: str,
+        query: Query,
+        body: Json | None = None,
+        content_type: str = "application/json",
+    ) -> Json:
+        answer = self._answer(method, where, attempt, query, body, content_type)
+        try:
+            document = answer.json()
+        except ValueError as error:
+            raise BmctlError(
+                attempt, f"{self.server} answered with something that is no JSON", "Is it an API server at all?"
             ) from error
-        if response.status != 200:
-            raise _refused(attempt, response.status, data)
-        document: Json = json.loads(data)
+        if not isinstance(document, dict):
+            raise BmctlError(attempt, f"{self.server} answered with no object", "Is it an API server at all?")
         return document
 
+    def _answer(
+        self,
+        method: str,
+        where: str,
+        attempt: str,
+        query: Query,
+        body: Json | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> Response:
+        try:
+            answer = self.connection.request(
+                method, where, query=query, body=body, content_type=content_type, accept=accept
+            )
+        except ConnectionFailed as error:
+            changing = method != "GET" and error.sent
+            raise refusals.silent(attempt, self.server, error, changing=changing) from error
+        except ConfigurationError as error:
+            raise unreadable(error) from error
+        if answer.status >= 300:
+            raise refusals.refused(attempt, answer.status, answer.body)
+        return answer
 
-def _path(resource: "ResourceType", namespace: str | None, name: str | None = None) -> str:
+
+def path(resource: ResourceType, namespace: str | None, name: str | None = None, subresource: str | None = None) -> str:
+    """URL path of a resource. Raises ``UsageError`` for what no object can be called."""
     try:
-        return resource.path(namespace, name)
+        return resource.path(namespace, name, subresource)
     except ValueError as error:
         raise UsageError("Reading the arguments", str(error)) from error
 
 
-def _named(namespace: str | None, name: str) -> str:
+def named(namespace: str | None, name: str) -> str:
+    """An object as messages name it."""
     return f"{namespace}/{name}" if namespace else name
 
 
-def _refused(attempt: str, status: int, body: bytes) -> BmctlError:
-    try:
-        message = str(json.loads(body or "{}").get("message") or f"HTTP {status}")
-    except ValueError:
-        message = f"HTTP {status}"
-    if status == 404:
-        return NotFoundError(attempt, message, "Check the name and the namespace (-n); `bmctl get -A` lists them all.")
-    if status == 401:
-        return ForbiddenError(attempt, message, "Renew the credentials in the kubeconfig, or name another --context.")
-    if status == 403:
-        return ForbiddenError(attempt, message, "Ask an administrator for the right, or name another --context.")
-    return BmctlError(attempt, message, "Try again; if it stays, look at the API server's log.")
+def selector(labels: Mapping[str, str] | str) -> Query:
+    """The query that selects by labels."""
+    text = labels if isinstance(labels, str) else ",".join(f"{key}={value}" for key, value in labels.items())
+    return (("labelSelector", text),) if text else ()
+
+
+def unreadable(error: ConfigurationError) -> BmctlError:
+    """An error of kubeconfig or credentials, in bmctl's words."""
+    attempt = {"find": "Finding", "read": "Reading", "get credentials from": "Getting credentials from"}
+    return BmctlError(
+        f"{attempt.get(error.attempt, error.attempt)} {error.subject}",
+        error.cause,
+        "Name a kubeconfig with --kubeconfig or KUBECONFIG, and a context in it with --context.",
+    )

@@ -2,11 +2,13 @@
 
 ::
 
-    BmctlError          1   anything below that has no code of its own
-    ├── UsageError      2   the arguments do not make sense (click uses 2 too)
-    ├── NotFoundError   3   the object does not exist
-    ├── ForbiddenError  4   the API server refused this user
-    └── UnreachableError 5  the API server did not answer
+    BmctlError            1   anything below that has no code of its own, a refused object (422) among it
+    ├── UsageError        2   the arguments do not make sense
+    ├── NotFoundError     3   the object does not exist
+    ├── ForbiddenError    4   the API server refused this user
+    ├── UnreachableError  5   the API server, or the API behind it, did not answer
+    ├── TimedOutError     6   what was waited for did not come in time; it may yet come
+    └── ConflictError     7   the state of the object, or somebody else's hold on it, forbids it
 """
 
 from typing import ClassVar
@@ -43,6 +45,32 @@ class ForbiddenError(BmctlError):
 
 
 class UnreachableError(BmctlError):
-    """The API server did not answer."""
+    """The API server, or the API behind it, did not answer."""
 
     exit_code = 5
+
+
+class TimedOutError(BmctlError):
+    """What was waited for did not come in time."""
+
+    exit_code = 6
+
+
+class ConflictError(BmctlError):
+    """The state of the object, or somebody else's hold on it, forbids it."""
+
+    exit_code = 7
+
+
+EXIT_CODES = (
+    (0, "done"),
+    (BmctlError.exit_code, "failed"),
+    (UsageError.exit_code, "wrong usage"),
+    (NotFoundError.exit_code, "no such object"),
+    (ForbiddenError.exit_code, "not allowed"),
+    (UnreachableError.exit_code, "the API server did not answer"),
+    (TimedOutError.exit_code, "not in time"),
+    (ConflictError.exit_code, "the object's state forbids it"),
+    (130, "interrupted; what was asked for goes on"),
+)
+"""What each exit code means, as help and documentation tell it."""

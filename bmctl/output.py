@@ -1,37 +1,51 @@
-"""How results are printed: tables in the manner of kubectl, and whole objects as JSON or YAML."""
+"""How results are printed: tables in the manner of kubectl, and whole objects as JSON, YAML, names or by JSONPath."""
 
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any
 
+Json = dict[str, Any]
 
-class OutputFormat(StrEnum):
-    """Values of ``-o``."""
+OBJECT_FORMS = ("json", "yaml", "name", "wide", "jsonpath=EXPR")
+"""Values of ``-o`` of verbs that show objects; without it they show a table."""
 
-    TABLE = "table"
-    WIDE = "wide"
-    JSON = "json"
-    YAML = "yaml"
-    NAME = "name"
+DETAIL_FORMS = ("json", "yaml")
+"""Values of ``-o`` of verbs that tell of one thing; without it they tell it to people."""
 
-
-class DetailFormat(StrEnum):
-    """Values of ``-o`` of verbs that tell of one thing, for people or for programs."""
-
-    TEXT = "text"
-    JSON = "json"
-    YAML = "yaml"
+_JSONPATH = "jsonpath="
 
 
-def document(data: Any, form: OutputFormat | DetailFormat) -> str:
+def document(data: Any, form: str) -> str:
     """``data`` as JSON or YAML text."""
-    if form in (OutputFormat.YAML, DetailFormat.YAML):
+    if form == "yaml":
         import yaml
 
         return str(yaml.safe_dump(data, sort_keys=False)).rstrip()
-    return json.dumps(data, indent=2)
+    return json.dumps(data, indent=2, ensure_ascii=False)
+
+
+def objects(items: Sequence[Json], form: str, *, single: bool) -> str:
+    """Objects in a form that is no table; ``single`` is one that was asked for by its name."""
+    if form == "name":
+        return "\n".join(_name(item) for item in items)
+    whole: Json = items[0] if single else {"apiVersion": "v1", "kind": "List", "metadata": {}, "items": list(items)}
+    if form.startswith(_JSONPATH):
+        from bmctl import jsonpath
+
+        return jsonpath.render(form.removeprefix(_JSONPATH), whole)
+    return document(whole, form)
+
+
+def is_table(form: str) -> bool:
+    """Whether the form is a table for people."""
+    return form in ("", "wide")
+
+
+def _name(item: Json) -> str:
+    """As kubectl writes and reads it."""
+    group = item["apiVersion"].rpartition("/")[0]
+    return f"{item['kind'].lower()}{'.' if group else ''}{group}/{item['metadata']['name']}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -52,8 +66,13 @@ def age(since: datetime | None, now: datetime | None = None) -> str:
     """How long ago ``since`` was, as kubectl shortens it: 45s, 12m, 5h, 3d."""
     if since is None:
         return "<unknown>"
-    seconds = max(0, int(((now or datetime.now(UTC)) - since).total_seconds()))
+    return shortened(((now or datetime.now(UTC)) - since).total_seconds())
+
+
+def shortened(seconds: float) -> str:
+    """A length of time as kubectl shortens it: 45s, 12m, 5h, 3d."""
+    whole = max(0, int(seconds))
     for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length}{unit}"
-    return f"{seconds}s"
+        if whole >= 2 * length:
+            return f"{whole // length}{unit}"
+    return f"{whole}s"

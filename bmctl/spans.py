@@ -1,4 +1,4 @@
-"""Spans read from OTLP-JSON files: one ExportTraceServiceRequest a line (OpenTelemetry protocol, JSON encoding)."""
+"""Spans as bm-api tells them, or from files of OTLP-JSON: one ExportTraceServiceRequest a line."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -42,7 +42,30 @@ def read(directory: Path, trace_id: str) -> list[Span]:
         for span in _spans_of(path)
         if span.trace_id == trace_id
     }
-    return sorted(found.values(), key=lambda span: (span.start_ns, -span.end_ns, span.span_id))
+    return sorted(found.values(), key=_by_start)
+
+
+def of_api(trace: dict[str, Any]) -> list[Span]:
+    """Spans of a ``Trace`` of ``subresources.metalplane.io``, by start time."""
+    found = [
+        Span(
+            trace_id=span.get("traceId", trace.get("traceId", "")),
+            span_id=span["spanId"],
+            parent_span_id=span.get("parentSpanId") or "",
+            name=span["name"],
+            service=span.get("service") or "unknown",
+            start_ns=int(span["startTimeUnixNano"]),
+            end_ns=int(span["endTimeUnixNano"]),
+            error=str(span.get("error") or ""),
+            attributes=span.get("attributes") or {},
+        )
+        for span in trace.get("spans", ())
+    ]
+    return sorted(found, key=_by_start)
+
+
+def _by_start(span: Span) -> tuple[int, int, str]:
+    return span.start_ns, -span.end_ns, span.span_id
 
 
 def _spans_of(path: Path) -> Iterator[Span]:

@@ -1,28 +1,78 @@
 """``bmctl completion``: the shell's completion script, on standard output."""
 
-from enum import StrEnum
-from typing import Annotated
+from argparse import Namespace
 
-import typer
+from bmctl.arguments import Parser
+
+DESCRIPTION = """\
+Print the completion script for a shell. It completes verbs, options, and names: of machines, their disks and NICs,
+servers, images, networks, instance types, namespaces and contexts."""
+EXAMPLES = (
+    "source <(bmctl completion bash)",
+    "bmctl completion zsh > ~/.zfunc/_bmctl",
+    "bmctl completion fish > ~/.config/fish/completions/bmctl.fish",
+)
+
+_BASH = """\
+# bash completion for bmctl
+_bmctl() {
+    local word words=("${COMP_WORDS[@]:1:COMP_CWORD}")
+    COMPREPLY=()
+    # bash takes = and : for the ends of words: put together what it took apart.
+    if [[ "${COMP_WORDS[*]:1:COMP_CWORD}" == *=* ]]; then
+        local line="${COMP_LINE:0:COMP_POINT}"
+        read -ra words <<<"${line#* }"
+        [[ "$line" == *" " ]] && words+=("")
+    fi
+    while IFS= read -r word; do
+        if [[ "$word" == ":file" ]]; then
+            compopt -o default
+            COMPREPLY=()
+            return
+        fi
+        COMPREPLY+=("${word#--*=}")
+    done < <(bmctl __complete "${words[@]}" 2>/dev/null)
+}
+complete -F _bmctl bmctl
+"""
+_ZSH = """\
+#compdef bmctl
+_bmctl() {
+    local -a found
+    found=("${(@f)$(bmctl __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+    if [[ "${found[1]}" == ":file" ]]; then
+        _files
+    elif [[ -n "${found[1]}" ]]; then
+        compadd -a found
+    fi
+}
+if [[ "${funcstack[1]}" == "_bmctl" ]]; then
+    _bmctl
+else
+    compdef _bmctl bmctl
+fi
+"""
+_FISH = """\
+# fish completion for bmctl
+function __bmctl_complete
+    set -l words (commandline -opc)[2..-1] (commandline -ct)
+    set -l found (bmctl __complete $words 2>/dev/null)
+    if test "$found[1]" = ":file"
+        __fish_complete_path (commandline -ct)
+    else
+        printf '%s\\n' $found
+    end
+end
+complete -c bmctl -f -a '(__bmctl_complete)'
+"""
+_SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
 
-class Shell(StrEnum):
-    """Shells that completion is made for."""
-
-    BASH = "bash"
-    ZSH = "zsh"
-    FISH = "fish"
+def declare(parser: Parser) -> None:
+    """Its arguments."""
+    parser.add_argument("shell", choices=tuple(_SCRIPTS), help="the shell to complete for")
 
 
-def completion(shell: Annotated[Shell, typer.Argument(help="The shell to complete for.")]) -> None:
-    """Print the completion script for a shell; it completes verbs, options and names of machines.
-
-    \b
-    Examples:
-      source <(bmctl completion bash)
-      bmctl completion fish > ~/.config/fish/completions/bmctl.fish
-    """
-    # Typer documents the function but does not list it in __all__.
-    from typer.completion import get_completion_script  # type: ignore[attr-defined]
-
-    typer.echo(get_completion_script(prog_name="bmctl", complete_var="_BMCTL_COMPLETE", shell=shell.value))
+def run(args: Namespace) -> None:
+    """Do it."""
+    print(_SCRIPTS[args.shell], end="")

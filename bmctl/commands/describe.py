@@ -1,44 +1,87 @@
 """``bmctl describe``: one machine, its children as a tree, and the one that everything waits for."""
 
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import typer
-
-from bmctl.commands.options import Context, Detail, Kubeconfig, MachineName, Namespace, connect
-from bmctl.output import DetailFormat, age, document, timestamp
+from bmctl.arguments import Parser, add_output, connect
+from bmctl.output import DETAIL_FORMS, age, document, timestamp
 from bmctl.tree import Child, blocking, children, condition
 
 Json = dict[str, Any]
 
+DESCRIPTION = """\
+Show one machine with its children as a tree; the child that everything waits for is marked. Then what happened to them
+of late."""
+EXAMPLES = ("bmctl describe bm-01", "bmctl describe bm-01 -n tenant-a -o json")
 
-def describe(
-    name: MachineName,
-    output: Detail = DetailFormat.TEXT,
-    namespace: Namespace = None,
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
-) -> None:
-    """Show one machine with its children; the child that everything waits for is marked.
+_MOST_EVENTS = 20
 
-    \b
-    Examples:
-      bmctl describe bm-01
-      bmctl describe bm-01 -n tenant-a -o json
-    """
-    from provider.api.resources import BAREMETALMACHINE, POWERSTATE, SERVERCLAIM, VIRTUALDISK, VIRTUALNIC, VOLUME
 
-    cluster = connect(kubeconfig, context, namespace)
-    machine = cluster.get(BAREMETALMACHINE, name, cluster.namespace)
-    objects = [
-        obj
-        for resource in (SERVERCLAIM, VOLUME, VIRTUALNIC, VIRTUALDISK, POWERSTATE)
-        for obj in cluster.list(resource, cluster.namespace, labels={"crossplane.io/composite": name})
-    ]
-    if output in (DetailFormat.JSON, DetailFormat.YAML):
-        typer.echo(document({"apiVersion": "v1", "kind": "List", "items": [machine, *objects]}, output))
+def declare(parser: Parser) -> None:
+    """Its arguments."""
+    parser.machine()
+    add_output(parser, *DETAIL_FORMS)
+
+
+def run(args: Namespace) -> None:
+    """Do it."""
+    from provider.api.resources import BAREMETALMACHINE
+
+    cluster = connect(args)
+    machine = cluster.get(BAREMETALMACHINE, args.name, cluster.namespace)
+    objects = composed(cluster, machine)
+    if args.output:
+        print(document({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": [machine, *objects]}, args.output))
         return
-    typer.echo("\n".join(render(machine, children(machine["metadata"]["uid"], objects))))
+    print("\n".join(render(machine, children(machine["metadata"]["uid"], objects))))
+    print("\n".join(events(_events(cluster, [machine, *objects]))))
+
+
+def composed(cluster: Any, machine: Json) -> list[Json]:
+    """Objects of the kinds that a machine is made of, which carry its name."""
+    from provider.api.names import LABEL_COMPOSITE
+    from provider.api.resources import POWERSTATE, SERVERCLAIM, VIRTUALDISK, VIRTUALNIC, VOLUME
+
+    labels = {LABEL_COMPOSITE: machine["metadata"]["name"]}
+    namespace = machine["metadata"]["namespace"]
+    kinds = (SERVERCLAIM, VOLUME, VIRTUALNIC, VIRTUALDISK, POWERSTATE)
+    return [obj for resource in kinds for obj in cluster.list(resource, namespace, labels=labels)]
+
+
+def _events(cluster: Any, objects: Sequence[Json]) -> list[Json]:
+    """What was said about them; nothing where this user may not read Events."""
+    from bmctl.errors import ForbiddenError
+    from provider.api.resources import EVENT
+
+    uids = {obj["metadata"]["uid"] for obj in objects}
+    try:
+        found = cluster.list(EVENT, objects[0]["metadata"]["namespace"])
+    except ForbiddenError:
+        return []
+    return [event for event in found if event.get("regarding", {}).get("uid") in uids]
+
+
+def events(found: Sequence[Json]) -> Iterator[str]:
+    """Lines of text: the newest Events (events.k8s.io/v1), the last one last."""
+    if not found:
+        return
+    yield "Events:"
+    told = sorted((_last_seen(event), position) for position, event in enumerate(found))
+    for seen, position in told[-_MOST_EVENTS:]:
+        event = found[position]
+        regarding = event["regarding"]
+        times = (event.get("series") or {}).get("count", 1)
+        often = f" (x{times})" if times > 1 else ""
+        about = f"{regarding.get('kind')}/{regarding.get('name')}"
+        yield f"  {age(timestamp(seen)):<5} {event.get('type', ''):<8} {event.get('reason', ''):<20} {about}{often}"
+        if event.get("note"):
+            yield f"        {event['note']}"
+
+
+def _last_seen(event: Json) -> str:
+    series = (event.get("series") or {}).get("lastObservedTime")
+    return str(series or event.get("eventTime") or event["metadata"]["creationTimestamp"])
 
 
 def render(machine: Json, tree: Sequence[Child]) -> Iterator[str]:

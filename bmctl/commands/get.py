@@ -1,71 +1,87 @@
 """``bmctl get``: machines and how they stand."""
 
-from typing import Annotated, Any
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from typing import Any
 
-import typer
-
-from bmctl.commands.options import Context, Kubeconfig, Namespace, Output, complete_machine, connect
+from bmctl.arguments import Parser, add_output, connect
 from bmctl.errors import UsageError
-from bmctl.output import OutputFormat, age, document, table, timestamp
+from bmctl.output import OBJECT_FORMS, age, is_table, objects, table, timestamp
 from bmctl.tree import condition
 
 Json = dict[str, Any]
 
+DESCRIPTION = """\
+List machines, or show one."""
+EXAMPLES = (
+    "bmctl get",
+    "bmctl get bm-01 -n tenant-a -o yaml",
+    "bmctl get -A -o wide",
+    "bmctl get -l team=blue --watch",
+    "bmctl get bm-01 -o 'jsonpath={.status.addresses[0]}'",
+)
+
 _HEADER = ["NAME", "STATUS", "SERVER", "IP", "SYNCED", "READY", "AGE"]
+_WIDTHS = {"NAMESPACE": 12, "NAME": 16, "STATUS": 13, "SERVER": 12, "IP": 15, "SYNCED": 6, "READY": 7, "AGE": 5}
+"""Of columns that are printed before it is known what will stand in them."""
 
 
-def get(
-    name: Annotated[
-        str | None, typer.Argument(help="Name of one machine; all if not given.", autocompletion=complete_machine)
-    ] = None,
-    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Machines of all namespaces.")] = False,
-    output: Output = OutputFormat.TABLE,
-    namespace: Namespace = None,
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
-) -> None:
-    """List machines, or show one.
+def declare(parser: Parser) -> None:
+    """Its arguments."""
+    parser.machine(nargs="?")
+    parser.add_argument("-A", "--all-namespaces", action="store_true", help="machines of all namespaces")
+    parser.add_argument("-l", "--selector", metavar="LABELS", default="", help="labels, such as team=blue,stage!=test")
+    parser.add_argument("-w", "--watch", action="store_true", help="then show each change, until interrupted")
+    add_output(parser, *OBJECT_FORMS)
 
-    \b
-    Examples:
-      bmctl get
-      bmctl get bm-01 -n tenant-a -o yaml
-      bmctl get -A -o wide
-    """
+
+def run(args: Namespace) -> None:
+    """Do it."""
     from provider.api.resources import BAREMETALMACHINE
 
-    if name is not None and all_namespaces:
-        cause = "a machine cannot be got by name across all namespaces"
-        raise UsageError("Reading the arguments", cause, f"Write `bmctl get {name} -n NAMESPACE`.")
-    cluster = connect(kubeconfig, context, namespace)
-    if name is not None:
-        machines = [cluster.get(BAREMETALMACHINE, name, cluster.namespace)]
-    else:
-        machines = cluster.list(BAREMETALMACHINE, None if all_namespaces else cluster.namespace)
-    if not machines and output in (OutputFormat.TABLE, OutputFormat.WIDE, OutputFormat.NAME):
-        typer.echo("No machines found" + ("." if all_namespaces else f" in namespace {cluster.namespace}."), err=True)
+    _check(args)
+    cluster = connect(args)
+    namespace = None if args.all_namespaces else cluster.namespace
+    if args.watch:
+        _watch(args, cluster, namespace)
         return
-    typer.echo(render(machines, output, single=name is not None, all_namespaces=all_namespaces))
+    if args.name is not None:
+        machines = [cluster.get(BAREMETALMACHINE, args.name, cluster.namespace)]
+    else:
+        machines = cluster.list(BAREMETALMACHINE, namespace, labels=args.selector)
+    if not machines and (is_table(args.output) or args.output == "name"):
+        print(f"No machines found{f' in namespace {namespace}' if namespace else ''}.", file=sys.stderr)
+        return
+    print(render(machines, args.output, single=args.name is not None, all_namespaces=args.all_namespaces))
 
 
-def render(machines: list[Json], output: OutputFormat, *, single: bool, all_namespaces: bool) -> str:
+def _check(args: Namespace) -> None:
+    if args.name is not None and args.all_namespaces:
+        cause = "a machine cannot be got by name across all namespaces"
+        raise UsageError("Reading the arguments", cause, f"Write `bmctl get {args.name} -n NAMESPACE`.")
+    if args.name is not None and args.selector:
+        raise UsageError("Reading the arguments", "give either a name or labels", "Leave one of them out.")
+
+
+def render(machines: list[Json], output: str, *, single: bool, all_namespaces: bool) -> str:
     """What ``get`` prints."""
-    match output:
-        case OutputFormat.JSON | OutputFormat.YAML:
-            whole: Json = machines[0] if single else {"apiVersion": "v1", "kind": "List", "items": machines}
-            return document(whole, output)
-        case OutputFormat.NAME:
-            return "\n".join(f"baremetalmachine.metalplane.io/{machine['metadata']['name']}" for machine in machines)
-        case OutputFormat.TABLE | OutputFormat.WIDE:
-            wide = output is OutputFormat.WIDE
-            header = (["NAMESPACE"] if all_namespaces else []) + _HEADER + (["POWER", "MESSAGE"] if wide else [])
-            return table(header, [_row(machine, wide, all_namespaces) for machine in machines])
+    if not is_table(output):
+        return objects(machines, output, single=single)
+    wide = output == "wide"
+    return table(header(wide, all_namespaces), [row(machine, wide, all_namespaces) for machine in machines])
 
 
-def _row(machine: Json, wide: bool, all_namespaces: bool) -> list[str]:
+def header(wide: bool, all_namespaces: bool) -> list[str]:
+    """Names of the columns."""
+    return (["NAMESPACE"] if all_namespaces else []) + _HEADER + (["POWER", "MESSAGE"] if wide else [])
+
+
+def row(machine: Json, wide: bool, all_namespaces: bool) -> list[str]:
+    """One machine's cells."""
     metadata, status = machine["metadata"], machine.get("status", {})
-    row = [metadata["namespace"]] if all_namespaces else []
-    row += [
+    cells = [metadata["namespace"]] if all_namespaces else []
+    cells += [
         metadata["name"],
         status.get("printableStatus") or "Pending",
         status.get("serverName") or "",
@@ -75,5 +91,58 @@ def _row(machine: Json, wide: bool, all_namespaces: bool) -> list[str]:
         age(timestamp(metadata.get("creationTimestamp"))),
     ]
     if wide:
-        row += [status.get("powerState") or "", condition(machine, "Progressing").message]
-    return row
+        cells += [status.get("powerState") or "", condition(machine, "Progressing").message]
+    return cells
+
+
+def _watch(args: Namespace, cluster: Any, namespace: str | None) -> None:
+    """All there is, and then each change in a line (or an object) of its own."""
+    for text in changes(args, _events(args, cluster, namespace)):
+        print(text, flush=True)
+
+
+def changes(args: Namespace, events: Iterator[Json]) -> Iterator[str]:
+    """What ``--watch`` prints for machines as they come."""
+    if not is_table(args.output):
+        for machine in events:
+            text = objects([machine], args.output, single=True)
+            yield f"---\n{text}" if args.output == "yaml" else text
+        return
+    wide, everywhere = args.output == "wide", args.all_namespaces
+    names = header(wide, everywhere)
+    widths = [_WIDTHS.get(name, 0) for name in names]
+    yield _padded(names, widths)
+    before: dict[str, list[str]] = {}
+    for machine in events:
+        cells = row(machine, wide, everywhere)
+        widths = [max(width, len(cell)) for width, cell in zip(widths, cells, strict=True)]
+        age_at = names.index("AGE")
+        told = cells[:age_at] + cells[age_at + 1 :]
+        # Most changes of an object are of things that have no column here.
+        if before.get(machine["metadata"]["uid"]) != told:
+            before[machine["metadata"]["uid"]] = told
+            yield _padded(cells, widths)
+
+
+def _padded(cells: list[str], widths: list[int]) -> str:
+    return "   ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _events(args: Namespace, cluster: Any, namespace: str | None) -> Iterator[Json]:
+    """Machines now, and again whenever one changes; a deleted one a last time, as Deleting."""
+    from bmctl.cluster import selector
+    from bmctl.waiting import Feed
+    from provider.api.resources import BAREMETALMACHINE
+
+    query = (("fieldSelector", f"metadata.name={args.name}"),) if args.name else selector(args.selector)
+    known: dict[str, Json] = {}
+    for _, machines in Feed(cluster, {BAREMETALMACHINE: query}, namespace).states(None, lambda: None):
+        now = {machine["metadata"]["uid"]: machine for machine in machines}
+        for uid in known.keys() - now.keys():
+            yield _gone(known[uid])
+        yield from (machine for uid, machine in now.items() if machine != known.get(uid))
+        known = now
+
+
+def _gone(machine: Json) -> Json:
+    return machine | {"status": {**machine.get("status", {}), "printableStatus": "Deleted", "conditions": []}}

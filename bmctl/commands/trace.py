@@ -1,80 +1,103 @@
 """``bmctl trace``: the trace of a machine's provisioning as a waterfall."""
 
-import dataclasses
-import shutil
+import os
+from argparse import Namespace
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-import typer
-
-from bmctl import spans as span_files
-from bmctl.commands.options import Context, Detail, Kubeconfig, MachineName, Namespace, connect
+from bmctl.arguments import Parser, add_output, connect
 from bmctl.errors import BmctlError
-from bmctl.output import DetailFormat, document
-from bmctl.waterfall import render
+from bmctl.output import DETAIL_FORMS, document
+from bmctl.spans import Span
+
+DESCRIPTION = """\
+Draw the trace of a machine's provisioning. Its spans come from bm-api, or from OTLP-JSON files where --from or
+METALPLANE_TRACES names their directory."""
+EXAMPLES = (
+    "bmctl trace bm-01 --depth 1",
+    "bmctl trace bm-01 --from .sandbox/trace -n tenant-a -o json",
+)
 
 _WIDTH_IN_A_PIPE = 140
 
 
-def trace(
-    name: MachineName,
-    directory: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            help="Directory of OTLP-JSON files (one export request a line).",
-            envvar="METALPLANE_TRACES",
-            show_envvar=True,
-        ),
-    ] = None,
-    all_spans: Annotated[
-        bool, typer.Option("--all", help="Also what came after the machine first answered, such as drift checks.")
-    ] = False,
-    depth: Annotated[
-        int | None, typer.Option("--depth", min=0, help="Fold spans nested deeper than this; (+N) counts them.")
-    ] = None,
-    output: Detail = DetailFormat.TEXT,
-    namespace: Namespace = None,
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
-) -> None:
-    """Draw the trace of a machine's provisioning.
+def declare(parser: Parser) -> None:
+    """Its arguments."""
+    parser.machine()
+    parser.add_argument(
+        "--from",
+        dest="directory",
+        type=Path,
+        metavar="DIR",
+        default=os.environ.get("METALPLANE_TRACES") or None,
+        help="directory of OTLP-JSON files, one export request a line (default: $METALPLANE_TRACES)",
+    )
+    parser.add_argument(
+        "--all",
+        dest="all_spans",
+        action="store_true",
+        help="also what came after the machine first answered, such as drift checks",
+    )
+    parser.add_argument(
+        "--depth", type=_depth, metavar="N", help="fold spans nested deeper than this; (+N) counts them"
+    )
+    add_output(parser, *DETAIL_FORMS)
 
-    \b
-    Examples:
-      bmctl trace bm-01 --from .sandbox/trace --depth 1
-      METALPLANE_TRACES=.sandbox/trace bmctl trace bm-01 -n tenant-a -o json
-    """
-    from provider.api.resources import BAREMETALMACHINE
 
-    if directory is None:
-        raise BmctlError(
-            f"Reading the trace of {name}",
-            "no directory of traces was named",
-            "Name one with --from or METALPLANE_TRACES, or look the trace up in your OpenTelemetry back end.",
-        )
-    cluster = connect(kubeconfig, context, namespace)
-    machine = cluster.get(BAREMETALMACHINE, name, cluster.namespace)
-    # The trace id of a provisioning is the machine's UID: both have 128 bits.
-    trace_id = machine["metadata"]["uid"].replace("-", "")
-    spans = span_files.read(directory, trace_id)
-    if not spans:
-        raise BmctlError(
-            f"Reading the trace {trace_id} of {name}",
-            f"no file in {directory} has a span of it",
-            "Check that provider and agent run with --trace-dir set to this directory.",
-        )
-    shown = spans if all_spans else until_answered(spans)
-    if output in (DetailFormat.JSON, DetailFormat.YAML):
-        typer.echo(document([dataclasses.asdict(span) for span in shown], output))
+def _depth(text: str) -> int:
+    from argparse import ArgumentTypeError
+
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is no depth: write 0 or more")
+    return int(text)
+
+
+def run(args: Namespace) -> None:
+    """Do it."""
+    import dataclasses
+    import shutil
+    import sys
+
+    from bmctl.waterfall import render
+
+    spans = _spans(args)
+    shown = spans if args.all_spans else until_answered(spans)
+    if args.output:
+        print(document([dataclasses.asdict(span) for span in shown], args.output))
         return
     width = shutil.get_terminal_size((_WIDTH_IN_A_PIPE, 0)).columns
-    typer.echo("\n".join(render(shown, width=width, deepest=depth)))
+    print("\n".join(render(shown, width=width, deepest=args.depth)))
     if len(shown) < len(spans):
-        typer.echo(f"{len(spans) - len(shown)} later spans are left out; --all shows them.", err=True)
+        print(f"{len(spans) - len(shown)} later spans are left out; --all shows them.", file=sys.stderr)
 
 
-def until_answered(spans: list[span_files.Span]) -> list[span_files.Span]:
+def _spans(args: Namespace) -> list[Span]:
+    from bmctl import spans as reading
+    from bmctl.cluster import MACHINE_SUBRESOURCES, path
+    from provider.api.resources import BAREMETALMACHINE
+
+    cluster: Any = connect(args)
+    if args.directory is None:
+        attempt = f"Reading the trace of {cluster.namespace}/{args.name}"
+        where = path(MACHINE_SUBRESOURCES, cluster.namespace, args.name, "trace")
+        told = cluster.read(where, attempt)
+        spans = reading.of_api(told)
+        trace_id = told.get("traceId", "")
+        cause = "the API has no span of it"
+        next_step = "Look it up in your OpenTelemetry back end, or name a directory of files with --from."
+    else:
+        machine = cluster.get(BAREMETALMACHINE, args.name, cluster.namespace)
+        # The trace id of a provisioning is the machine's UID: both have 128 bits.
+        trace_id = machine["metadata"]["uid"].replace("-", "")
+        spans = reading.read(Path(args.directory), trace_id)
+        cause = f"no file in {args.directory} has a span of it"
+        next_step = "Check that provider and agent run with --trace-dir set to this directory."
+    if not spans:
+        raise BmctlError(f"Reading the trace {trace_id} of {args.name}", cause, next_step)
+    return spans
+
+
+def until_answered(spans: list[Span]) -> list[Span]:
     """The spans that began before the provisioning ended: before the end of its root span, once there is one."""
     roots = [span for span in spans if not span.parent_span_id]
     if not roots:

@@ -1,41 +1,42 @@
 """``bmctl version``: the versions of client, API server and agents."""
 
-from importlib import metadata
-from typing import Annotated, Any
+from argparse import Namespace
+from typing import Any
 
-import typer
-
-from bmctl.commands.options import Context, Detail, Kubeconfig, connect
+from bmctl.arguments import Parser, add_output, connect
 from bmctl.errors import BmctlError
-from bmctl.output import DetailFormat, document, table
+from bmctl.output import DETAIL_FORMS, document, table
+
+DESCRIPTION = """\
+Show the versions of bmctl, the API server and the DPUs' agents."""
+EXAMPLES = ("bmctl version", "bmctl version --client -o json")
 
 
-def version(
-    client_only: Annotated[bool, typer.Option("--client", help="Only the version of bmctl.")] = False,
-    output: Detail = DetailFormat.TEXT,
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
-) -> None:
-    """Show the versions of bmctl, the API server and the DPUs' agents.
+def declare(parser: Parser) -> None:
+    """Its arguments."""
+    parser.add_argument("--client", dest="client_only", action="store_true", help="only the version of bmctl")
+    add_output(parser, *DETAIL_FORMS)
 
-    \b
-    Examples:
-      bmctl version
-      bmctl version --client -o json
-    """
-    versions: dict[str, Any] = {"client": metadata.version("metalplane")}
+
+def run(args: Namespace) -> None:
+    """Do it."""
+    versions: dict[str, Any] = {"client": ours()}
     problem: BmctlError | None = None
-    if not client_only:
+    if not args.client_only:
         try:
-            versions |= _of_cluster(kubeconfig, context)
+            versions |= of_cluster(connect(args))
         except BmctlError as error:
             problem = error
-    if output in (DetailFormat.JSON, DetailFormat.YAML):
-        typer.echo(document(versions, output))
-    else:
-        typer.echo(render(versions))
+    print(document(versions, args.output) if args.output else render(versions))
     if problem is not None:
         raise problem
+
+
+def ours() -> str:
+    """The version of bmctl."""
+    from importlib import metadata
+
+    return metadata.version("metalplane")
 
 
 def render(versions: dict[str, Any]) -> str:
@@ -48,18 +49,23 @@ def render(versions: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _of_cluster(kubeconfig: str | None, context: str | None) -> dict[str, Any]:
+def of_cluster(cluster: Any) -> dict[str, Any]:
+    """Versions of the API server and, where this user may see their Leases, of the agents."""
+    from bmctl.errors import ForbiddenError
     from provider.api.names import AGENT_LEASE, ANNOTATION_AGENT_VERSION, DPU_NAMESPACE_PREFIX
     from provider.api.resources import LEASE
 
-    cluster = connect(kubeconfig, context, None)
     server = cluster.read("/version", "Asking the API server for its version")
+    try:
+        leases = cluster.list(LEASE)
+    except ForbiddenError:
+        return {"server": server["gitVersion"]}
     agents = [
         {
             "dpu": lease["metadata"]["namespace"].removeprefix(DPU_NAMESPACE_PREFIX),
             "version": lease["metadata"].get("annotations", {}).get(ANNOTATION_AGENT_VERSION, "unknown"),
         }
-        for lease in cluster.list(LEASE)
+        for lease in leases
         if lease["metadata"]["name"] == AGENT_LEASE and lease["metadata"]["namespace"].startswith(DPU_NAMESPACE_PREFIX)
     ]
     return {"server": server["gitVersion"], "agents": agents}

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from bmctl import verbs
 from bmctl.commands.get import render
-from bmctl.output import OutputFormat, age, table
+from bmctl.output import age, table
 
 MACHINE = {
+    "apiVersion": "metalplane.io/v1alpha1",
+    "kind": "BareMetalMachine",
     "metadata": {"name": "bm-01", "namespace": "tenant-a", "creationTimestamp": "2026-11-23T10:00:00Z"},
     "spec": {},
     "status": {
@@ -47,23 +50,23 @@ def kubeconfig_of_nobody(directory: Path) -> Path:
 
 
 def test_the_table_reads_like_kubectls() -> None:
-    header, row = render([MACHINE], OutputFormat.TABLE, single=False, all_namespaces=True).splitlines()
+    header, row = render([MACHINE], "", single=False, all_namespaces=True).splitlines()
     assert header.split() == ["NAMESPACE", "NAME", "STATUS", "SERVER", "IP", "SYNCED", "READY", "AGE"]
     assert row.split()[:7] == ["tenant-a", "bm-01", "Running", "server0", "10.20.0.11", "True", "True"]
 
 
 def test_one_machine_as_json_is_the_object_itself() -> None:
-    assert json.loads(render([MACHINE], OutputFormat.JSON, single=True, all_namespaces=False)) == MACHINE
+    assert json.loads(render([MACHINE], "json", single=True, all_namespaces=False)) == MACHINE
 
 
 def test_names_can_be_fed_back_to_kubectl() -> None:
-    printed = render([MACHINE], OutputFormat.NAME, single=False, all_namespaces=False)
+    printed = render([MACHINE], "name", single=False, all_namespaces=False)
     assert printed == "baremetalmachine.metalplane.io/bm-01"
 
 
 def test_a_machine_without_status_is_pending() -> None:
     bare = {"metadata": MACHINE["metadata"], "spec": {}}
-    assert "Pending" in render([bare], OutputFormat.TABLE, single=False, all_namespaces=False)
+    assert "Pending" in render([bare], "", single=False, all_namespaces=False)
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(45, "45s"), (119, "119s"), (120, "2m"), (7200, "2h"), (172_800, "2d")])
@@ -80,7 +83,7 @@ def test_a_missing_kubeconfig_is_one_clear_line(tmp_path: Path) -> None:
     done = run("get", "--kubeconfig", str(tmp_path / "none"))
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith("error: Reading the kubeconfig:")
+    assert done.stderr.startswith(f"error: Reading the kubeconfig {tmp_path}/none: No such file or directory\n")
     assert "--kubeconfig" in done.stderr
 
 
@@ -94,7 +97,7 @@ def test_a_file_that_is_no_kubeconfig_is_one_clear_line(tmp_path: Path, content:
     file.write_bytes(content)
     done = run("get", "--kubeconfig", str(file))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("error: Reading the kubeconfig:")
+    assert done.stderr.startswith(f"error: Reading the kubeconfig {file}: ")
     assert "Traceback" not in done.stderr
 
 
@@ -138,13 +141,12 @@ def test_an_unreachable_server_has_its_own_exit_code(tmp_path: Path) -> None:
     assert "http://127.0.0.1:1 did not answer" in done.stderr
 
 
-@pytest.mark.parametrize("verb", ["get", "describe", "trace", "version", "completion"])
-def test_every_verb_has_examples(verb: str) -> None:
-    done = run(verb, "--help")
+def test_the_help_of_a_verb_has_its_examples_and_does_not_ask_the_cluster() -> None:
+    done = run("get", "--help", "--kubeconfig", "/nowhere")
     assert done.returncode == 0
-    assert "Examples:" in done.stdout
+    assert "examples:\n  bmctl get\n" in done.stdout
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts_name_the_program(shell: str) -> None:
-    assert "_BMCTL_COMPLETE" in run("completion", shell).stdout
+    assert "bmctl __complete" in run("completion", shell).stdout

@@ -1,0 +1,65 @@
+"""``bmctl __complete WORD...``: what the shells' scripts call. Never an error: it would stand in the prompt."""
+
+from argparse import Namespace
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from bmctl.arguments import connect
+from bmctl.errors import BmctlError
+
+_ANSWER_WITHIN_S = 3.0
+
+
+def run(words: list[str]) -> None:
+    """Print what the last of ``words`` can become, a line each."""
+    from bmctl.candidates import candidates
+
+    with suppress(BmctlError, OSError):
+        print("\n".join(candidates(words, names)))
+
+
+def names(noun: str, args: Namespace) -> Iterable[str]:
+    """Names of a noun in the cluster, or in the kubeconfig."""
+    if noun == "context":
+        import os
+
+        from provider.runtime.errors import ConfigurationError
+        from provider.runtime.kubeconfig import contexts
+
+        with suppress(ConfigurationError):
+            return contexts(getattr(args, "kubeconfig", None), os.environ)
+        return []
+    args.request_timeout = _ANSWER_WITHIN_S
+    args.verbose = False
+    cluster = connect(args)
+    if noun in ("disk", "nic"):
+        return _of_machine(cluster, args, "disks" if noun == "disk" else "networkInterfaces")
+    resource = _resources().get(noun)
+    if resource is None:
+        return []
+    objects = cluster.list(resource, cluster.namespace if resource.namespaced else None)
+    return [obj["metadata"]["name"] for obj in objects]
+
+
+def _resources() -> dict[str, Any]:
+    from provider.api import resources as api
+
+    return {
+        "machine": api.BAREMETALMACHINE,
+        "server": api.SERVER,
+        "image": api.MACHINEIMAGE,
+        "network": api.NETWORK,
+        "instancetype": api.INSTANCETYPE,
+        "namespace": api.NAMESPACE,
+    }
+
+
+def _of_machine(cluster: Any, args: Namespace, field: str) -> list[str]:
+    from provider.api.resources import BAREMETALMACHINE
+
+    name = getattr(args, "name", None)
+    if not name:
+        return []
+    machine = cluster.get(BAREMETALMACHINE, name, cluster.namespace)
+    return [item["name"] for item in machine["spec"].get(field, ())]

@@ -1,0 +1,63 @@
+"""``bmctl image list``: what machines can boot from."""
+
+import sys
+from argparse import Namespace
+from typing import Any
+
+from bmctl.arguments import Parser, add_output, connect
+from bmctl.output import OBJECT_FORMS, age, is_table, objects, table, timestamp
+
+Json = dict[str, Any]
+
+DESCRIPTION = """\
+List images that machines can boot from, and whether this namespace may clone them."""
+EXAMPLES = ("bmctl image list", "bmctl image list -n tenant-a -o wide")
+
+
+def declare(parser: Parser) -> None:
+    """Its arguments."""
+    parser.add_argument("action", choices=("list",), help="what to do")
+    parser.named("image", parser.add_argument("image_name", metavar="image", nargs="?", help="one image; all without"))
+    parser.add_argument("-l", "--selector", metavar="LABELS", default="", help="labels, such as os=debian")
+    add_output(parser, *OBJECT_FORMS)
+
+
+def run(args: Namespace) -> None:
+    """Do it."""
+    from provider.api.resources import MACHINEIMAGE
+
+    cluster = connect(args)
+    if args.image_name:
+        images = [cluster.get(MACHINEIMAGE, args.image_name)]
+    else:
+        images = cluster.list(MACHINEIMAGE, labels=args.selector)
+    if not is_table(args.output):
+        print(objects(images, args.output, single=bool(args.image_name)))
+        return
+    if not images:
+        print("No images found.", file=sys.stderr)
+        return
+    wide = args.output == "wide"
+    header = ["NAME", "SIZE", "GRANTED", "AGE", *(["SHA256", "NAMESPACES"] if wide else [])]
+    print(table(header, [row(image, cluster.namespace, wide=wide) for image in images]))
+
+
+def row(image: Json, namespace: str, *, wide: bool) -> list[str]:
+    """One image's cells."""
+    spec = image["spec"]
+    allowed = spec.get("allowedNamespaces", ())
+    cells = [
+        image["metadata"]["name"],
+        mebibytes(spec["sizeBytes"]),
+        "yes" if "*" in allowed or namespace in allowed else "no",
+        age(timestamp(image["metadata"].get("creationTimestamp"))),
+    ]
+    return [*cells, spec["sha256"], ",".join(allowed)] if wide else cells
+
+
+def mebibytes(size_bytes: int) -> str:
+    """A size, rounded up to what a disk has to be at least."""
+    for suffix, unit in (("Gi", 2**30), ("Mi", 2**20)):
+        if size_bytes >= 10 * unit or (suffix == "Gi" and size_bytes % unit == 0):
+            return f"{-(-size_bytes // unit)}{suffix}"
+    return f"{-(-size_bytes // 2**20)}Mi"
