@@ -118,7 +118,7 @@ class Cluster:
             raise refusals.silent(attempt, self.server, error, changing=False) from error
         if stream.status != 200:
             body = stream.read()
-            stream.close()
+            stream.end()
             raise refusals.refused(attempt, stream.status, body)
         return stream
 

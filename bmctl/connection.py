@@ -246,7 +246,7 @@ def _read_already(answer: http.client.HTTPResponse) -> bytes:
 
 
 class Lines:
-    """A stream of lines: ``status`` tells whether it is one. Another thread may ``close`` it."""
+    """A stream of lines: ``status`` tells whether it is one. Another thread may ``end`` it."""
 
     def __init__(
         self, connection: http.client.HTTPConnection, plug: socket.socket, answer: http.client.HTTPResponse
@@ -263,15 +263,13 @@ class Lines:
         return self._answer.read()
 
     def __iter__(self) -> Iterator[bytes]:
-        try:
+        # However it ends, by the server's doing or by ours: who follows begins anew.
+        with suppress(OSError, http.client.HTTPException):
             while line := self._answer.readline():
                 yield line
-        except (OSError, ValueError, http.client.HTTPException):
-            # It ended, by the server's doing or by ours: who follows begins anew.
-            return
+        self._connection.close()
 
-    def close(self) -> None:
-        """End it, also under a reader in another thread."""
+    def end(self) -> None:
+        """End it from another thread: its reader sees the end, and closes."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        self._connection.close()

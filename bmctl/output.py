@@ -37,6 +37,11 @@ def objects(items: Sequence[Json], form: str, *, single: bool) -> str:
     return document(whole, form)
 
 
+def show(text: str, form: str) -> None:
+    """On standard output; after a JSONPath's text there is no line's end but its own, as in kubectl."""
+    print(text, end="" if form.startswith(_JSONPATH) else "\n", flush=True)
+
+
 def is_table(form: str) -> bool:
     """Whether the form is a table for people."""
     return form in ("", "wide")

@@ -20,7 +20,7 @@ from bmctl.errors import (
 Json = dict[str, Any]
 
 _LONGEST_TEXT = 300
-_NO_SUCH_API = "the server could not find the requested resource"
+_NO_SUCH_API = ("the server could not find the requested resource", "404 page not found")
 _NEXT: dict[int, tuple[type[BmctlError], str]] = {
     400: (BmctlError, "Correct the arguments; `bmctl VERB --help` has examples."),
     401: (ForbiddenError, "Renew the credentials in the kubeconfig, or name another --context."),
@@ -44,6 +44,8 @@ def refused(attempt: str, status: int, body: bytes) -> BmctlError:
     if status == 404 and message.startswith(_NO_SUCH_API):
         message = "this cluster does not serve it"
         next_step = "Ask the operator whether metalplane, with bm-api, is installed (`kubectl get apiservices`)."
+    if told.get("reason") == "AlreadyExists":
+        next_step = "Choose another name, or look at what is there."
     return kind(attempt, "\n       ".join([message, *_causes(told, message)]), next_step)
 
 

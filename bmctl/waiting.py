@@ -131,7 +131,7 @@ class Feed:
                     yield resource, list(self._objects[resource].values())
         finally:
             for stream in self._streams.values():
-                stream.close()
+                stream.end()
 
     def _begin(self, resource: ResourceType) -> list[Json]:
         query = self._queries[resource]
@@ -153,7 +153,7 @@ class Feed:
 
     def _anew(self, resource: ResourceType) -> list[Json] | None:
         """After a watch ended; None while the API server is away."""
-        self._streams[resource].close()
+        self._streams[resource].end()
         try:
             return self._begin(resource)
         except UnreachableError:
@@ -165,7 +165,7 @@ class Feed:
     def _take(self, resource: ResourceType, event: Json) -> bool:
         if event.get("type") == "ERROR":
             # Such as 410: the version that it was to begin from is gone. The stream ends, and all is listed anew.
-            self._streams[resource].close()
+            self._streams[resource].end()
             return False
         obj = {"apiVersion": resource.api_version, "kind": resource.kind, **event["object"]}
         objects = self._objects[resource]

@@ -146,7 +146,5 @@ def _print(objects: list[Json], form: str) -> None:
 
     if form == "yaml":
         print("\n---\n".join(output.document(obj, "yaml") for obj in objects), flush=True)
-    elif len(objects) > 1 and form == "name":
-        print(output.objects(objects, form, single=False), flush=True)
     else:
-        print(output.objects(objects, form, single=len(objects) == 1), flush=True)
+        output.show(output.objects(objects, form, single=len(objects) == 1), form)

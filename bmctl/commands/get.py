@@ -7,7 +7,7 @@ from typing import Any
 
 from bmctl.arguments import Parser, add_output, connect
 from bmctl.errors import UsageError
-from bmctl.output import OBJECT_FORMS, age, is_table, objects, table, timestamp
+from bmctl.output import OBJECT_FORMS, age, is_table, objects, show, table, timestamp
 from bmctl.tree import condition
 
 Json = dict[str, Any]
@@ -53,7 +53,8 @@ def run(args: Namespace) -> None:
     if not machines and (is_table(args.output) or args.output == "name"):
         print(f"No machines found{f' in namespace {namespace}' if namespace else ''}.", file=sys.stderr)
         return
-    print(render(machines, args.output, single=args.name is not None, all_namespaces=args.all_namespaces))
+    text = render(machines, args.output, single=args.name is not None, all_namespaces=args.all_namespaces)
+    show(text, args.output)
 
 
 def _check(args: Namespace) -> None:

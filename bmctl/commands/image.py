@@ -5,7 +5,7 @@ from argparse import Namespace
 from typing import Any
 
 from bmctl.arguments import Parser, add_output, connect
-from bmctl.output import OBJECT_FORMS, age, is_table, objects, table, timestamp
+from bmctl.output import OBJECT_FORMS, age, is_table, objects, show, table, timestamp
 
 Json = dict[str, Any]
 
@@ -32,7 +32,7 @@ def run(args: Namespace) -> None:
     else:
         images = cluster.list(MACHINEIMAGE, labels=args.selector)
     if not is_table(args.output):
-        print(objects(images, args.output, single=bool(args.image_name)))
+        show(objects(images, args.output, single=bool(args.image_name)), args.output)
         return
     if not images:
         print("No images found.", file=sys.stderr)

@@ -6,7 +6,7 @@ from typing import Any
 
 from bmctl.arguments import Parser, add_output, connect
 from bmctl.errors import ForbiddenError
-from bmctl.output import OBJECT_FORMS, is_table, objects, table
+from bmctl.output import OBJECT_FORMS, is_table, objects, show, table
 
 Json = dict[str, Any]
 
@@ -35,7 +35,7 @@ def run(args: Namespace) -> None:
     else:
         servers = cluster.list(SERVER, labels=args.selector)
     if not is_table(args.output):
-        print(objects(servers, args.output, single=bool(args.server_name)))
+        show(objects(servers, args.output, single=bool(args.server_name)), args.output)
         return
     if not servers:
         print("No servers found.", file=sys.stderr)
