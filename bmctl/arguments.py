@@ -26,6 +26,13 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=32, width=_WIDTH)
 
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        """``-n, --namespace NAME``, which not every Python of ours says of its own."""
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        value = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {value}"
+
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong by ``UsageError``; knows of some arguments what they are names of, for completion."""

@@ -163,7 +163,7 @@ def lacks_nic(name: str) -> Goal:
 
 def _lacks(kind: ResourceType, label: str, name: str, what: str) -> Goal:
     def reached(seen: Seen) -> bool:
-        return kind.kind in seen.listed and _child(seen, kind, label, name) is None
+        return _child(seen, kind, label, name) is None
 
     def state(seen: Seen) -> State:
         child = _child(seen, kind, label, name)

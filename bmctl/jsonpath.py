@@ -16,7 +16,7 @@ Step = Callable[[Any], Iterator[Any]]
 
 _BLOCK = re.compile(r"\{((?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^{}\"'])*)\}")
 _FIELD = re.compile(
-    r"\.\.(?P<deep>[\w-]+)|\.(?P<name>(?:[\w-]|\\.)+|\*)|\[(?P<index>(?:\"[^\"]*\"|'[^']*'|[^]\"'])*)\]"
+    r"\.\.(?P<deep>[\w-]+)|\.(?P<name>\*|(?:[^.\[\]\s\\]|\\.)+)|\[(?P<index>(?:\"[^\"]*\"|'[^']*'|[^]\"'])*)\]"
 )
 _FILTER = re.compile(r"\?\(\s*@(?P<path>[^=!<>]*?)\s*(?:(?P<operator>==|!=|<=|>=|<|>)\s*(?P<value>.+?))?\s*\)")
 _SLICE = re.compile(r"(?P<from>-?\d*):(?P<to>-?\d*)")

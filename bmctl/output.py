@@ -19,9 +19,9 @@ _JSONPATH = "jsonpath="
 def document(data: Any, form: str) -> str:
     """``data`` as JSON or YAML text."""
     if form == "yaml":
-        import yaml
+        from bmctl import yamltext
 
-        return str(yaml.safe_dump(data, sort_keys=False)).rstrip()
+        return yamltext.dump(data)
     return json.dumps(data, indent=2, ensure_ascii=False)
 
 

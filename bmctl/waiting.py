@@ -79,7 +79,7 @@ def wait(cluster: "Cluster", name: str, goal: Goal, timeout_s: float | None, pro
                     return seen
                 if seen.machine is None:
                     raise NotFoundError(attempt, _absence(known), "`bmctl get -A` lists the machines that there are.")
-            if seen.machine is None:
+            if seen.machine is None or not seen.listed.issuperset(kind.kind for kind in goal.kinds):
                 continue
             if cause := goal.failed(seen):
                 raise BmctlError(attempt, cause, f"`bmctl describe {name} -n {cluster.namespace}` has the whole story.")

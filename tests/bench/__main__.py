@@ -5,6 +5,7 @@ The parts, of which ``--only`` chooses some:
 
     clients   SPDK: our client beside PyPI's, plain Python and the raw socket (``spdkclients``)
     ovsdb     Open vSwitch's database: our client beside PyPI's IDL, ovs-vsctl and plain Python (``ovsdbclients``)
+    cli       bmctl beside kubectl: a process from its start to its end (``cli``)
     boots     create -> ping beside a bare boot and an Ironic-like flow; round trips, writes, footprint (``boots``)
     scale     hundreds of light machines to Ready and back to nothing, beside a replay of their writes (``scale``)
 """
@@ -16,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sandbox.errors import SandboxError
-from tests.bench import boots, ovsdbclients, scale, spdkclients
+from tests.bench import boots, cli, ovsdbclients, scale, spdkclients
 from tests.bench.options import Options
 from tests.bench.progress import say
 from tests.bench.report import Report
@@ -24,6 +25,7 @@ from tests.bench.report import Report
 _PARTS: Mapping[str, Callable[[Report, Options], None]] = {
     "clients": spdkclients.measure,
     "ovsdb": ovsdbclients.measure,
+    "cli": cli.measure,
     "boots": boots.measure,
     "scale": scale.measure,
 }

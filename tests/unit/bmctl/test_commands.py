@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from bmctl import verbs
 from bmctl.commands.get import render
 from bmctl.output import age, table
 
