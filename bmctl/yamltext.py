@@ -1,4 +1,4 @@
-"""Objects as YAML that people read: keys in their order, lines as long as they are, texts of many lines as such. Pure."""
+"""Objects as YAML that people read: keys in order, lines as long as they are, texts of many lines as such. Pure."""
 
 from typing import Any
 
