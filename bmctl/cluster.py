@@ -11,18 +11,14 @@ from typing import Any
 from bmctl import refusals
 from bmctl.connection import Connection, ConnectionFailed, Lines, Response, Told
 from bmctl.errors import BmctlError, UsageError
-from provider.api.resources import BAREMETALMACHINE, ResourceType
+from provider.api import subresources
+from provider.api.resources import ResourceType
 from provider.runtime.errors import ConfigurationError
 from provider.runtime.kubeconfig import ClusterAccess, Overrides, find
 
 Json = dict[str, Any]
 Objects = list[Json]
 Query = tuple[tuple[str, str], ...]
-
-MACHINE_SUBRESOURCES = ResourceType(
-    "subresources.metalplane.io", "v1alpha1", BAREMETALMACHINE.plural, BAREMETALMACHINE.kind, True
-)
-"""Where the verbs of a machine are found: bm-api's aggregated API."""
 
 DRY_RUN: Query = (("dryRun", "All"),)
 
@@ -97,8 +93,8 @@ class Cluster:
 
     def act(self, verb: str, name: str, options: Json, attempt: str, *, dry_run: bool = False) -> Json:
         """Ask bm-api for a verb of a machine: its ActionResult."""
-        where = path(MACHINE_SUBRESOURCES, self.namespace, name, verb)
-        body = {"apiVersion": MACHINE_SUBRESOURCES.api_version, **options}
+        where = path(subresources.MACHINE, self.namespace, name, verb)
+        body = {"apiVersion": subresources.API_VERSION, **options}
         return self._asked("POST", where, attempt, DRY_RUN if dry_run else (), body)
 
     def read(self, where: str, attempt: str, query: Query = ()) -> Json:

@@ -7,12 +7,11 @@ from bmctl.errors import UsageError
 from bmctl.progress import State
 from bmctl.tree import condition
 from bmctl.waiting import Goal, Seen
-from provider.api.names import LABEL_DISK, LABEL_NIC
+from provider.api.names import ANNOTATION_FINISHED_POWER_REQUEST, LABEL_DISK, LABEL_NIC
 from provider.api.resources import POWERSTATE, VIRTUALDISK, VIRTUALNIC, VOLUME, ResourceType
 
 Json = dict[str, Any]
 
-ANNOTATION_FINISHED = "metalplane.io/finished-power-request"
 _FAILED, _SUCCEEDED = "Failed", "Succeeded"
 
 
@@ -87,29 +86,32 @@ def named(text: str) -> Goal:
 def power_request(request_id: str, then: Goal) -> Goal:
     """A request of power was carried out, and ``then`` the machine is as that goal says."""
 
-    def request(seen: Seen) -> Json:
-        for child in seen.owned():
-            told = child.get("status", {}).get("atProvider", {}).get("request") or {}
-            if child["kind"] == POWERSTATE.kind and told.get("id") == request_id:
-                return dict(told)
-        return {}
+    def power(seen: Seen) -> Json:
+        return next((child for child in seen.owned() if child["kind"] == POWERSTATE.kind), {})
+
+    def progress(seen: Seen) -> Json:
+        told = power(seen).get("status", {}).get("atProvider", {}).get("request") or {}
+        return told if told.get("id") == request_id else {}
 
     def finished(seen: Seen) -> bool:
-        return request(seen).get("phase") == _SUCCEEDED or any(
-            child["metadata"].get("annotations", {}).get(ANNOTATION_FINISHED) == request_id
-            for child in seen.owned()
-            if child["kind"] == POWERSTATE.kind
-        )
+        annotations = power(seen).get("metadata", {}).get("annotations", {})
+        done = annotations.get(ANNOTATION_FINISHED_POWER_REQUEST) == request_id
+        return progress(seen).get("phase") == _SUCCEEDED or (done and not failed(seen))
 
     def state(seen: Seen) -> State:
         if finished(seen):
             return then.state(seen)
-        told = request(seen)
+        told = progress(seen)
         return State(told.get("phase") or "Pending", told.get("message") or "")
 
     def failed(seen: Seen) -> str:
-        told = request(seen)
-        return told.get("message") or "the request failed" if told.get("phase") == _FAILED else ""
+        told = progress(seen)
+        if told.get("phase") == _FAILED:
+            return told.get("message") or "the request failed"
+        asked = power(seen).get("spec", {}).get("forProvider", {}).get("request") or {}
+        # The API server answers for what was written: another id was written later.
+        newer = not told and asked.get("id", request_id) != request_id
+        return "a newer request of power took the place of this one" if newer else ""
 
     return Goal(then.what, lambda seen: finished(seen) and then.reached(seen), state, (POWERSTATE,), failed)
 

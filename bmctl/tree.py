@@ -111,7 +111,8 @@ def _detail(obj: Json) -> str:
             addresses = ", ".join(seen.get("addresses", ()))
             parts = [("network", wanted.get("network")), ("address", addresses), ("guest", reachability)]
         case "PowerState":
-            parts = [("power", seen.get("state")), ("wanted", wanted.get("state"))]
+            request = seen.get("request") or {}
+            parts = [("power", seen.get("state")), ("wanted", wanted.get("state")), ("request", request.get("phase"))]
         case _:
             parts = []
     return ", ".join(f"{label} {value}" for label, value in parts if value)

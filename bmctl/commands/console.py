@@ -50,17 +50,18 @@ def size(text: str) -> int:
 
 def run(args: Namespace) -> None:
     """Do it."""
-    from bmctl.cluster import MACHINE_SUBRESOURCES, path
+    from bmctl.cluster import path
     from bmctl.console import session
     from bmctl.console.terminal import Terminal
     from bmctl.errors import UsageError
+    from provider.api import subresources
 
     if args.watch and args.takeover:
         raise UsageError("Reading the arguments", "--watch and --takeover exclude each other", "Leave one out.")
     cluster = connect(args)
     terminal = Terminal()
     wanted = session.Wanted(
-        path=path(MACHINE_SUBRESOURCES, cluster.namespace, args.name, "console"),
+        path=path(subresources.MACHINE, cluster.namespace, args.name, subresources.CONSOLE),
         subject=f"{cluster.namespace}/{args.name}",
         watch=args.watch,
         takeover=args.takeover,

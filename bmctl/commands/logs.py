@@ -23,13 +23,14 @@ def declare(parser: Parser) -> None:
 
 def run(args: Namespace) -> None:
     """Do it."""
-    from bmctl.cluster import MACHINE_SUBRESOURCES, path
+    from bmctl.cluster import path
+    from provider.api import subresources
 
     cluster = connect(args)
     subject = f"{cluster.namespace}/{args.name}"
     if not args.follow:
         query = () if args.tail is None else (("tailBytes", str(args.tail)),)
-        where = path(MACHINE_SUBRESOURCES, cluster.namespace, args.name, "seriallog")
+        where = path(subresources.MACHINE, cluster.namespace, args.name, subresources.SERIALLOG)
         sys.stdout.buffer.write(cluster.read_bytes(where, f"Reading the console log of {subject}", query))
         return
     from bmctl.console import session
@@ -37,7 +38,7 @@ def run(args: Namespace) -> None:
 
     # One stream for what was and what comes, so that nothing falls between the two.
     wanted = session.Wanted(
-        path=path(MACHINE_SUBRESOURCES, cluster.namespace, args.name, "console"),
+        path=path(subresources.MACHINE, cluster.namespace, args.name, subresources.CONSOLE),
         subject=subject,
         watch=True,
         tail_bytes=_ALL_BYTES if args.tail is None else args.tail,

@@ -73,13 +73,14 @@ def run(args: Namespace) -> None:
 
 def _spans(args: Namespace) -> list[Span]:
     from bmctl import spans as reading
-    from bmctl.cluster import MACHINE_SUBRESOURCES, path
+    from bmctl.cluster import path
+    from provider.api import subresources
     from provider.api.resources import BAREMETALMACHINE
 
     cluster: Any = connect(args)
     if args.directory is None:
         attempt = f"Reading the trace of {cluster.namespace}/{args.name}"
-        where = path(MACHINE_SUBRESOURCES, cluster.namespace, args.name, "trace")
+        where = path(subresources.MACHINE, cluster.namespace, args.name, subresources.TRACE)
         told = cluster.read(where, attempt)
         spans = reading.of_api(told)
         trace_id = told.get("traceId", "")

@@ -56,6 +56,17 @@ def test_a_restart_that_finished_before_it_was_looked_at_is_done(api: Api, kubec
     assert run(kubeconfig, "restart", "bm-01").returncode == 0
 
 
+def test_a_restart_whose_place_another_took_is_told(api: Api, kubeconfig: Path) -> None:
+    api.answers["POST", f"{SUBRESOURCES}/bm-01/restart"] = answered("the restart was asked for", "r-1")
+    api.shows(MACHINES, machine())
+    newer = power("Pending", request_id="r-2")
+    newer["spec"] = {"forProvider": {"request": {"id": "r-2"}}}
+    api.shows(f"{MANAGED}/powerstates", newer)
+    done = run(kubeconfig, "restart", "bm-01")
+    assert done.returncode == 1
+    assert b"a newer request of power took the place of this one" in done.stderr
+
+
 def test_a_stop_waits_until_the_power_was_seen_off(api: Api, kubeconfig: Path) -> None:
     api.answers["POST", f"{SUBRESOURCES}/bm-01/stop"] = answered("runStrategy is Halted now")
     api.shows(MACHINES, machine())
