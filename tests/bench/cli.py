@@ -1,7 +1,7 @@
 """bmctl beside kubectl, as a user's shell starts them: a process each time, against an API server with our kinds.
 
-Nothing controls the machines; what is compared is start-up, the request and the table. kubectl has its discovery cached,
-as on a user's machine.
+Nothing controls the machines; what is compared is start-up, the request and the table. kubectl has its discovery
+cached, as on a user's machine.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""bmctl against a real API server: what it makes, reads, follows and refuses, beside kubectl where that does the same."""
+"""bmctl against a real API server: what it makes, reads, follows and refuses, beside kubectl where it does the same."""
 
 import json
 import subprocess

@@ -25,9 +25,9 @@ PROGRAMS = {
 """Modules that each part starts."""
 
 OF_OTHERS = {
-    "provider": ["pycdlib", "typer", "kubernetes", "psutil"],
-    "agent": ["pyghmi", "crossplane", "typer", "kubernetes", "psutil"],
-    "bmctl": ["kopf", "grpc", "pyghmi", "opentelemetry", "psutil"],
+    "provider": ["pycdlib", "kubernetes", "psutil"],
+    "agent": ["pyghmi", "crossplane", "kubernetes", "psutil"],
+    "bmctl": ["kopf", "grpc", "aiohttp", "pyghmi", "opentelemetry", "kubernetes", "psutil"],
 }
 
 
