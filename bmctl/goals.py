@@ -45,6 +45,11 @@ def stopped() -> Goal:
     return Goal("is Stopped", lambda seen: word(seen.machine or {}) == "Stopped", of_machine)
 
 
+def reset() -> Goal:
+    """Its BMC took the reset. That it runs proves nothing then: it is said to run until it is seen silent."""
+    return Goal("was reset", lambda _: True, lambda _: State("Reset"))
+
+
 def deleted() -> Goal:
     """It is gone."""
     return Goal("is gone", lambda _: False, of_machine, gone_is_reached=True)

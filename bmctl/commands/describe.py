@@ -67,14 +67,15 @@ def events(found: Sequence[Json]) -> Iterator[str]:
     if not found:
         return
     yield "Events:"
-    told = sorted((_last_seen(event), position) for position, event in enumerate(found))
-    for seen, position in told[-_MOST_EVENTS:]:
+    told = sorted((_last_seen(event), position) for position, event in enumerate(found))[-_MOST_EVENTS:]
+    width = max(len(event.get("reason", "")) for event in found)
+    for seen, position in told:
         event = found[position]
         regarding = event["regarding"]
         times = (event.get("series") or {}).get("count", 1)
         often = f" (x{times})" if times > 1 else ""
         about = f"{regarding.get('kind')}/{regarding.get('name')}"
-        yield f"  {age(timestamp(seen)):<5} {event.get('type', ''):<8} {event.get('reason', ''):<20} {about}{often}"
+        yield f"  {age(timestamp(seen)):<5} {event.get('type', ''):<8} {event.get('reason', ''):<{width}} {about}{often}"
         if event.get("note"):
             yield f"        {event['note']}"
 

@@ -241,3 +241,40 @@ def test_who_holds_which_server(api: Api, kubeconfig: Path) -> None:
     api.answers["GET", "/apis/metalplane.io/v1alpha1/powerstates"] = refusal(403, "Forbidden", "no")
     api.shows("/apis/coordination.k8s.io/v1/leases")
     tell("who holds which server", api, kubeconfig, "servers")
+
+
+def test_a_reset_is_done_when_the_bmc_took_it(api: Api, kubeconfig: Path) -> None:
+    api.answers["POST", f"{SUBRESOURCES}/bm-01/reset"] = answered("its hardware is reset", "r-1")
+    api.shows(MACHINES, machine())
+    api.shows(f"{MANAGED}/powerstates", power("Pending"))
+    api.changes[f"{MANAGED}/powerstates"] = [changed(power("Resetting"), power("Succeeded"))]
+    tell("a reset is done when the BMC took it", api, kubeconfig, "reset", "bm-01")
+
+
+def test_a_machine_is_described_with_the_child_it_waits_for_and_what_happened(api: Api, kubeconfig: Path) -> None:
+    api.shows(MACHINES, waiting_for(machine("Starting"), "PowerState power: the BMC was asked to power the server on"))
+    waits = child("PowerState", "bm-01-power", ready="False", seen={"state": "Off"})
+    waits["status"]["conditions"][0]["message"] = "the BMC was asked to power the server on"
+    for plural in ("serverclaims", "volumes", "virtualnics", "virtualdisks"):
+        api.shows(f"{MANAGED}/{plural}")
+    api.shows(f"{MANAGED}/serverclaims", child("ServerClaim", "bm-01-claim", seen={"serverName": "server0"}))
+    api.shows(f"{MANAGED}/powerstates", waits)
+    events = [
+        {
+            "metadata": {"name": f"e{number}", "creationTimestamp": "2026-11-23T10:00:00Z"},
+            "eventTime": f"2026-11-23T10:00:0{number}.000000Z",
+            "type": "Normal",
+            "reason": reason,
+            "note": note,
+            "regarding": {"kind": "PowerState", "name": "bm-01-power", "uid": uid},
+        }
+        for number, (reason, note, uid) in enumerate(
+            [
+                ("UpdatedExternalResource", "asked the BMC of Server server0 for On", "uid-bm-01-power"),
+                ("Refused", "of a namesake", "uid-of-another"),
+                ("Waiting", "", "uid-bm-01-power"),
+            ]
+        )
+    ]
+    api.shows("/apis/events.k8s.io/v1/namespaces/tenant-a/events", *events)
+    tell("a machine that starts is described", api, kubeconfig, "describe", "bm-01")
