@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from provider.apiserver.__main__ import arguments as api_arguments
 
 from dpu_handler.__main__ import arguments as agent_arguments
 from dpu_handler.lvol.__main__ import arguments as lvol_arguments
 from provider.__main__ import arguments as provider_arguments
 from provider.api import subresources
+from provider.apiserver.__main__ import arguments as api_arguments
 from provider.function.__main__ import arguments as function_arguments
 from tests.integration.deploy.helm import NAMESPACE, Helm, example, named
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 _DIRECTORY = Path(__file__).parent / "screens"
 _TIMES = re.compile(r"\d+\.\d s\b|\b\d+ ms\b")
-_AGES = re.compile(r"\b\d+[smhd]\b")
+_AGES = re.compile(r"\b\d+[smhd]\b *")
 
 
 def check(story: str, command: str, done: "subprocess.CompletedProcess[bytes]", *hidden: str) -> None:
@@ -26,7 +26,8 @@ def compare(story: str, screen: str, *hidden: str) -> None:
     first, newline, _ = screen.partition("\n")
     # A command stands as it was given.
     command = first + newline if first.startswith("$ ") else ""
-    screen = command + _AGES.sub("AGE", _TIMES.sub("T", screen.removeprefix(command)))
+    told = _AGES.sub("AGE ", _TIMES.sub("T", screen.removeprefix(command)))
+    screen = command + "".join(f"{line.rstrip()}\n" for line in told.splitlines())
     path = _DIRECTORY / f"{story.replace(' ', '-')}.txt"
     if os.environ.get("METALPLANE_WRITE_SCREENS"):
         path.parent.mkdir(exist_ok=True)
