@@ -36,7 +36,28 @@ def _code(program: str, argv: list[str]) -> int:
         _complain(f"Reading or writing {error.filename or 'the output'}", error.strerror or str(error))
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BmctlError.exit_code
+    except Exception as error:
+        # No stack trace reaches a user, whatever nobody thought of.
+        place = _place(error)
+        _complain(
+            "Running bmctl",
+            f"{type(error).__name__}: {error} ({place})",
+            "This should not be: report it with this line and the command.",
+        )
+        return BmctlError.exit_code
     return 0
+
+
+def _place(error: BaseException) -> str:
+    """File and line of ours where it happened, for a report."""
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if f"{os.sep}bmctl{os.sep}" in code.co_filename:
+            place = f"{code.co_filename.rpartition(f'{os.sep}bmctl{os.sep}')[2]}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
 
 
 def _complain(attempt: str, cause: str, next_step: str = "") -> None:

@@ -4,6 +4,7 @@ Every answer is the API server's JSON; failures are errors of ``bmctl.errors``, 
 """
 
 import os
+import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,10 +44,20 @@ class Cluster:
     def __init__(self, options: ClusterOptions, *, agent: str = "bmctl") -> None:
         try:
             self.access: ClusterAccess = find(options.kubeconfig, os.environ, options.overrides)
+            self.connection = Connection(
+                self.access, timeout_s=options.request_timeout_s, agent=agent, told=options.told
+            )
+            # Asked for now, so that it is told here, whatever is asked of the cluster first.
+            self.connection.headers()
         except ConfigurationError as error:
             raise unreadable(error) from error
+        except (ssl.SSLError, ValueError) as error:
+            raise BmctlError(
+                "Using the certificates and the server of the kubeconfig",
+                " ".join(str(error).split()),
+                "Check the kubeconfig's cluster and user; `kubectl config view` shows them.",
+            ) from error
         self.namespace = self.access.namespace or "default"
-        self.connection = Connection(self.access, timeout_s=options.request_timeout_s, agent=agent, told=options.told)
 
     @property
     def server(self) -> str:
@@ -155,8 +166,6 @@ class Cluster:
         except ConnectionFailed as error:
             changing = method != "GET" and error.sent
             raise refusals.silent(attempt, self.server, error, changing=changing) from error
-        except ConfigurationError as error:
-            raise unreadable(error) from error
         if answer.status >= 300:
             raise refusals.refused(attempt, answer.status, answer.body)
         return answer

@@ -79,7 +79,7 @@ class Connection:
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> Response:
-        """The answer. Raises ``ConnectionFailed``, and ``ConfigurationError`` where there are no credentials."""
+        """The answer. Raises ``ConnectionFailed``,"""
         target = self.target(path, query)
         payload = None if body is None else json.dumps(body).encode()
         headers = [*self.headers(), ("Accept", accept), ("Accept-Encoding", "identity")]

@@ -75,7 +75,8 @@ def events(found: Sequence[Json]) -> Iterator[str]:
         times = (event.get("series") or {}).get("count", 1)
         often = f" (x{times})" if times > 1 else ""
         about = f"{regarding.get('kind')}/{regarding.get('name')}"
-        yield f"  {age(timestamp(seen)):<5} {event.get('type', ''):<8} {event.get('reason', ''):<{width}} {about}{often}"
+        reason = f"{event.get('reason', ''):<{width}}"
+        yield f"  {age(timestamp(seen)):<5} {event.get('type', ''):<8} {reason} {about}{often}"
         if event.get("note"):
             yield f"        {event['note']}"
 

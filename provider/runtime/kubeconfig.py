@@ -351,7 +351,8 @@ def _run_plugin(plugin: ExecPlugin) -> Credentials:
 
 def _pem(base: Path, entry: Mapping[str, Any], field: str) -> str | None:
     if entry.get(f"{field}-data"):
-        return base64.b64decode(entry[f"{field}-data"]).decode("ascii")
+        # Without its check it passes over what is no base64, and an authority that is lost so would be the system's.
+        return base64.b64decode("".join(entry[f"{field}-data"].split()), validate=True).decode("ascii")
     if entry.get(field):
         return (base / str(entry[field])).read_text(encoding="ascii")
     return None

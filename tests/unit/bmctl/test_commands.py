@@ -6,9 +6,12 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bmctl.__main__ import _code
+from bmctl.commands import version
 from bmctl.commands.get import render
 from bmctl.output import age, table
 
@@ -149,3 +152,46 @@ def test_the_help_of_a_verb_has_its_examples_and_does_not_ask_the_cluster() -> N
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts_name_the_program(shell: str) -> None:
     assert "bmctl __complete" in run("completion", shell).stdout
+
+
+@pytest.mark.parametrize(
+    ("cluster", "user", "complaint"),
+    [
+        ({"server": "https://127.0.0.1:1", "certificate-authority-data": "bm90IGEgY2VydA=="}, {}, "certificates"),
+        ({"server": "https://127.0.0.1:port"}, {}, "Port could not be cast"),
+        ({"server": "https://127.0.0.1:1", "certificate-authority-data": "###"}, {}, "the kubeconfig"),
+        (
+            {"server": "https://127.0.0.1:1"},
+            {"client-certificate-data": "bm90IGEgY2VydA==", "client-key-data": "bm90IGEga2V5"},
+            "certificates",
+        ),
+        (
+            {"server": "https://127.0.0.1:1"},
+            {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "/bin/false"}},
+            "the exec plugin /bin/false",
+        ),
+    ],
+    ids=["authority", "port", "base64", "client certificate", "exec plugin"],
+)
+@pytest.mark.parametrize("verb", [["get"], ["console", "bm-01"]])
+def test_credentials_that_are_none_are_told_before_anybody_is_asked(
+    tmp_path: Path, cluster: dict[str, str], user: dict[str, Any], complaint: str, verb: list[str]
+) -> None:
+    document = json.loads(kubeconfig_of_nobody(tmp_path).read_text())
+    document["clusters"][0]["cluster"], document["users"][0]["user"] = cluster, user
+    (tmp_path / "kubeconfig").write_text(json.dumps(document))
+    done = run(*verb, "--kubeconfig", str(tmp_path / "kubeconfig"))
+    assert done.returncode == 1
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "should not be" not in done.stderr
+
+
+def test_what_nobody_thought_of_is_one_line_with_its_place(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(version, "render", None)
+    assert _code("bmctl", ["version", "--client"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("error: Running bmctl: TypeError: 'NoneType' object is not callable (commands/version.py:")
+    assert "Traceback" not in told
