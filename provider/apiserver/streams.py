@@ -47,7 +47,10 @@ class Streams:
 
     async def _attach(self, call: Call, server: Server, claim_uid: str | None) -> web.StreamResponse:
         async def still_may() -> bool:
-            return await self._authorization.allows(call.caller, call.route, call.namespace, call.name)
+            # Whatever else is late to notice: a server that changed hands is nobody's console of before.
+            now = (await self._objects.server(server.metadata.name)).spec.claim_ref
+            same = (now.uid if now else None) == claim_uid
+            return same and await self._authorization.allows(call.caller, call.route, call.namespace, call.name)
 
         try:
             return await self._consoles.attach(

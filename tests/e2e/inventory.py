@@ -29,7 +29,7 @@ _KINDS = (
 _LISTS = {"nvmf_get_subsystems": "nqn", "vhost_get_controllers": "ctrlr", "bdev_nvme_get_controllers": "name"}
 """Methods that list what a target holds, where it has them, and what names each."""
 
-_OWN_AFFAIRS = frozenset({"log", "trace", "pki", "etcd", "pool.img.lvs", "dpdk"})
+_OWN_AFFAIRS = frozenset({"log", "trace", "pki", "etcd", "pool.img.lvs", "dpdk", "kubectl-cache"})
 _EPHEMERAL = frozenset({"console.log", "qemu.log", "chassis.json"})
 
 

@@ -245,7 +245,7 @@ def test_a_disk_and_a_nic_come_and_go_by_one_command_each(machine: Machine, data
     tenant.bmctl("addvolume", machine.name, "scratch", "--size=96Mi", "--keep=false")
     device = data_disk.device(96 * MIB)
     data_disk.write(device, 3, "scratch")
-    tenant.bmctl("expand", machine.name, "scratch", "160Mi")
+    tenant.bmctl("expand", machine.name, "scratch", "--size=160Mi")
     assert data_disk.device(160 * MIB) == device
     tenant.bmctl("addnic", machine.name, "eth1", "--network=tenant-a")
     assert "eth1" in machine.run("ls /sys/class/net").split()

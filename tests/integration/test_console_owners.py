@@ -7,8 +7,9 @@ import pytest
 
 from provider.api.resources import LEASE, SECRET, SERVER
 from provider.api.server import Server
+from provider.api.subresources import PEERS_SECRET
 from provider.apiserver.console.ownership import Ownership
-from provider.apiserver.console.peersecret import NAME, PeerSecret
+from provider.apiserver.console.peersecret import PeerSecret
 from provider.apiserver.console.planning import Owner
 from provider.apiserver.console.replicas import Replicas
 from provider.runtime.client import KubeClient
@@ -88,4 +89,4 @@ async def test_the_secret_of_the_replicas_is_made_by_the_first(client: KubeClien
     first, second = (PeerSecret(client, namespace, field_manager="test") for _ in range(2))
     token = await first.token()
     assert await second.is_right(token)
-    assert set(rest.get(SECRET, NAME, namespace)["data"]) == {"token"}
+    assert set(rest.get(SECRET, PEERS_SECRET, namespace)["data"]) == {"token"}

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from provider.api.resources import SERVER
 from provider.api.server import Server
+from provider.api.subresources import SERVICE, service_host
 from provider.apiserver.console.controller import ConsolesController
 from provider.apiserver.console.errors import (
     ConsoleEnded,
@@ -52,12 +53,6 @@ class Seat:
     identity: str
     address: str
     ca: Path
-    service: str = "metalplane-api"
-
-    @property
-    def server_name(self) -> str:
-        """The name in every replica's certificate."""
-        return f"{self.service}.{self.namespace}.svc"
 
 
 class Consoles:
@@ -81,13 +76,14 @@ class Consoles:
         self._ownership = Ownership(runtime.client, seat.namespace, self._replicas, clock=clock)
         endpoints = BMCEndpoints(runtime.client, seat.namespace)
         self._keepers = Keepers(bmcs, endpoints, self._objection)
-        self._secret = PeerSecret(runtime.client, seat.namespace, field_manager=f"metalplane-api/{seat.identity}")
-        self._peers = Peers(self._secret, seat.ca, seat.server_name, self._limits)
+        self._secret = PeerSecret(runtime.client, seat.namespace, field_manager=f"{SERVICE}/{seat.identity}")
+        self._peers = Peers(self._secret, seat.ca, service_host(seat.namespace), self._limits)
         self.controller = ConsolesController(runtime.cache, self._ownership, self._keepers)
 
     async def run(self) -> None:
         """Renew our Lease, and look at the others', for ever."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._secret.prepare(), name="peers' secret")
             group.create_task(self._replicas.run(), name="replicas")
             group.create_task(self._ownership.run(), name="owners")
 

@@ -5,13 +5,14 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from provider.api.resources import SECRET
+from provider.api.subresources import PEERS_SECRET
 from provider.runtime.client import KubeClient
-from provider.runtime.errors import AlreadyExists, NotFound
+from provider.runtime.errors import AlreadyExists, KubeError, NotFound
 from provider.runtime.secrets import read_secret
 
-NAME = "metalplane-api-peers"
 _KEY = "token"
 _BYTES = 32
 _KEPT_S = 60.0
@@ -30,6 +31,11 @@ class PeerSecret:
         self._token = b""
         self._until_s = float("-inf")
 
+    async def prepare(self) -> None:
+        """Have it made before anybody needs it. Whoever does tries again what fails here."""
+        with suppress(KubeError):
+            await self.token()
+
     async def token(self) -> str:
         """What to show to a peer. Raises KubeError."""
         if self._clock() >= self._until_s:
@@ -44,19 +50,23 @@ class PeerSecret:
     async def _read(self) -> bytes:
         while True:
             try:
-                token = (await read_secret(self._client, NAME, self._namespace)).get(_KEY, b"")
+                token = (await read_secret(self._client, PEERS_SECRET, self._namespace)).get(_KEY, b"")
             except NotFound:
                 await self._make()
                 continue
             if not token:
                 raise NotFound(
-                    "read", subject=f"key {_KEY} of Secret {self._namespace}/{NAME}", cause="it is not there"
+                    "read", subject=f"key {_KEY} of Secret {self._namespace}/{PEERS_SECRET}", cause="it is not there"
                 )
             return token
 
     async def _make(self) -> None:
         token = base64.b64encode(secrets.token_urlsafe(_BYTES).encode()).decode()
-        secret = {"metadata": {"name": NAME, "namespace": self._namespace}, "type": "Opaque", "data": {_KEY: token}}
+        secret = {
+            "metadata": {"name": PEERS_SECRET, "namespace": self._namespace},
+            "type": "Opaque",
+            "data": {_KEY: token},
+        }
         try:
             await self._client.create(SECRET, secret, field_manager=self._field_manager)
         except AlreadyExists:

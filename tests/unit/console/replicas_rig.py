@@ -14,6 +14,7 @@ from aiohttp import web
 
 from provider.api.resources import BAREMETALMACHINE, POWERSTATE, SECRET, SERVER, SERVERCLAIM
 from provider.api.server import Server
+from provider.api.subresources import service_host
 from provider.apiserver.console.consoles import Consoles, Seat
 from provider.apiserver.console.errors import ConsoleError
 from provider.apiserver.console.session import Limits
@@ -97,7 +98,7 @@ class Replica:
         seat = Seat(NAMESPACE, identity, self.address, pki.certificate)
         self.consoles = Consoles(runtime, seat, world.rack, limits=LIMITS, most=most, clock=world.clock)
         self._dispatcher = Dispatcher([self.consoles.controller], runtime)
-        self._certificate = pki.server(identity, names=[seat.server_name])
+        self._certificate = pki.server(identity, names=[service_host(NAMESPACE)])
         self._runner: web.AppRunner | None = None
         self._work: asyncio.Task[None] | None = None
 

@@ -3,7 +3,8 @@
 import pytest
 
 from provider.api.resources import SECRET
-from provider.apiserver.console.peersecret import NAME, PeerSecret
+from provider.api.subresources import PEERS_SECRET
+from provider.apiserver.console.peersecret import PeerSecret
 from provider.runtime.controller import Json
 from provider.runtime.errors import AlreadyExists, NotFound
 from tests.unit.runtime.model_cluster import ModelCluster
@@ -40,7 +41,7 @@ async def test_of_two_who_make_it_at_once_one_wins(monkeypatch: pytest.MonkeyPat
     async def beaten(_: ModelCluster, rt: object, obj: Json, *, field_manager: str) -> Json:
         monkeypatch.undo()
         await works(cluster, SECRET, {**obj, "data": {"token": "b3RoZXJz"}}, field_manager="another")
-        raise AlreadyExists("create Secret", subject=NAME, status=409)
+        raise AlreadyExists("create Secret", subject=PEERS_SECRET, status=409)
 
     monkeypatch.setattr(ModelCluster, "create", beaten)
     assert await late.token() == "others"
@@ -50,7 +51,7 @@ async def test_one_that_is_changed_by_hand_counts_after_a_minute() -> None:
     cluster, clock = ModelCluster(), Clock()
     peer = secret(cluster, clock)
     before = await peer.token()
-    cluster.have(SECRET, {"metadata": {"name": NAME, "namespace": "system"}, "data": {"token": "bmV3"}})
+    cluster.have(SECRET, {"metadata": {"name": PEERS_SECRET, "namespace": "system"}, "data": {"token": "bmV3"}})
     assert await peer.token() == before
     clock.now_s += 60.0
     assert await peer.token() == "new"
@@ -58,6 +59,6 @@ async def test_one_that_is_changed_by_hand_counts_after_a_minute() -> None:
 
 async def test_a_secret_without_the_key_is_told_and_never_an_empty_password() -> None:
     cluster = ModelCluster()
-    cluster.have(SECRET, {"metadata": {"name": NAME, "namespace": "system"}, "data": {}})
+    cluster.have(SECRET, {"metadata": {"name": PEERS_SECRET, "namespace": "system"}, "data": {}})
     with pytest.raises(NotFound, match="key token of Secret system/metalplane-api-peers"):
         await secret(cluster).is_right("")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from provider.api.resources import LEASE, SECRET
+from provider.api.subresources import PEERS_SECRET
 from provider.apiserver.console.peer import HEADER_SECRET
-from provider.apiserver.console.peersecret import NAME
 from tests.unit.console.lines import PATIENCE_S
 from tests.unit.console.replicas_rig import NAMESPACE, Client, Replica, World, replicas
 from tests.unit.console.test_console_session import closed, news, shown
@@ -180,7 +180,7 @@ async def test_a_stranger_is_no_peer(rig: Rig) -> None:
 async def test_the_secret_of_the_peers_is_made_once_for_all(rig: Rig) -> None:
     world, owner, other, client = rig
     await client.log(other)
-    secret = world.cluster.now(SECRET, NAME, NAMESPACE)
+    secret = world.cluster.now(SECRET, PEERS_SECRET, NAMESPACE)
     assert secret is not None
     assert await owner.consoles._secret.token() == await other.consoles._secret.token()
     assert len(await owner.consoles._secret.token()) >= 43
