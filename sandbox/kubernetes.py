@@ -6,9 +6,7 @@ controllers that have something to do where there are no Pods.
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 from sandbox import kubeconfig, pki
 from sandbox.binaries import ControlPlaneBinaries
@@ -39,16 +37,7 @@ _AUDIT_POLICY = {
 class ControlPlane:
     """One control plane: its certificates and command lines."""
 
-    def __init__(
-        self,
-        layout: Layout,
-        ports: Ports,
-        binaries: ControlPlaneBinaries,
-        *,
-        soft_memory_limits: Mapping[str, int] = MappingProxyType({}),
-    ) -> None:
-        """``soft_memory_limits``: MiB by name of the process, for those whose garbage is to be collected sooner."""
-        self._soft_memory_limits = soft_memory_limits
+    def __init__(self, layout: Layout, ports: Ports, binaries: ControlPlaneBinaries) -> None:
         self._layout = layout
         self._ports = ports
         self._binaries = binaries
@@ -103,7 +92,7 @@ class ControlPlane:
             "https", f"https://127.0.0.1:{self._ports.controller_manager}/healthz", str(self._cluster.certificate)
         )
         argv = _command(self._binaries.kube_controller_manager, flags)
-        return self._spec("kube-controller-manager", argv, healthy, stop_timeout_s=2)
+        return ProcessSpec("kube-controller-manager", argv, ready=(healthy,), stop_timeout_s=2)
 
     def _etcd(self) -> ProcessSpec:
         client = f"http://127.0.0.1:{self._ports.etcd_client}"
@@ -120,7 +109,7 @@ class ControlPlane:
             "unsafe-no-fsync": "true",
         }
         accepts = Ready("tcp", f"127.0.0.1:{self._ports.etcd_client}")
-        return self._spec("etcd", _command(self._binaries.etcd, flags), accepts)
+        return ProcessSpec("etcd", _command(self._binaries.etcd, flags), ready=(accepts,))
 
     def _apiserver(self) -> ProcessSpec:
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -160,13 +149,7 @@ class ControlPlane:
             "profiling": "false",
         }
         ready = Ready("https", f"{self.url}/readyz", str(self._cluster.certificate))
-        return self._spec("kube-apiserver", _command(self._binaries.kube_apiserver, flags), ready)
-
-    def _spec(self, name: str, argv: tuple[str, ...], ready: Ready, *, stop_timeout_s: float = 5.0) -> ProcessSpec:
-        limit = self._soft_memory_limits.get(name)
-        # Go's runtime collects more often from there on, and goes beyond it rather than fail (Go, runtime: GOMEMLIMIT).
-        environment = {} if limit is None else {"GOMEMLIMIT": f"{limit}MiB"}
-        return ProcessSpec(name, argv, environment=environment, ready=(ready,), stop_timeout_s=stop_timeout_s)
+        return ProcessSpec("kube-apiserver", _command(self._binaries.kube_apiserver, flags), ready=(ready,))
 
 
 def _command(program: Path, flags: dict[str, object]) -> tuple[str, ...]:

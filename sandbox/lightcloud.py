@@ -13,9 +13,6 @@ from sandbox.kubernetes import ControlPlane
 from sandbox.paths import RUN_ROOT
 from sandbox.process import ProcessSpec
 
-_SOFT_MEMORY_LIMITS_MIB = {"kube-apiserver": 900, "etcd": 256, "kube-controller-manager": 128}
-"""A thousand machines on a small computer: garbage of the control plane would be the most of their memory."""
-
 
 class LightCloud(Cloud):
     """The sandbox of a directory, with light servers. Making the object touches nothing."""
@@ -26,7 +23,7 @@ class LightCloud(Cloud):
         self._began = time.monotonic()
         programs = binaries.find_or_build()
         chosen = self._state()
-        control_plane = ControlPlane(self.layout, chosen.ports, programs, soft_memory_limits=_SOFT_MEMORY_LIMITS_MIB)
+        control_plane = ControlPlane(self.layout, chosen.ports, programs)
         control_plane.administrator()
         self._directories(chosen.servers)
         self.supervisor.ensure_running()
