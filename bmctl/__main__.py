@@ -4,6 +4,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import suppress
 
 from bmctl import arguments, verbs
 from bmctl.errors import EXIT_CODES, BmctlError, UsageError
@@ -61,6 +62,8 @@ def _place(error: BaseException) -> str:
 
 
 def _complain(attempt: str, cause: str, next_step: str = "") -> None:
+    with suppress(OSError):
+        sys.stdout.flush()
     print(f"error: {attempt}: {cause}", file=sys.stderr)
     if next_step:
         print(f"       {next_step}", file=sys.stderr)

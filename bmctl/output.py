@@ -1,6 +1,7 @@
 """How results are printed: tables in the manner of kubectl, and whole objects as JSON, YAML, names or by JSONPath."""
 
 import json
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -40,6 +41,12 @@ def objects(items: Sequence[Json], form: str, *, single: bool) -> str:
 def show(text: str, form: str) -> None:
     """On standard output; after a JSONPath's text there is no line's end but its own, as in kubectl."""
     print(text, end="" if form.startswith(_JSONPATH) else "\n", flush=True)
+
+
+def remark(text: str) -> None:
+    """On standard error, behind what was printed before it, also where both go to one pipe."""
+    sys.stdout.flush()
+    print(text, file=sys.stderr, flush=True)
 
 
 def is_table(form: str) -> bool:

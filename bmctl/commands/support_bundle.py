@@ -1,6 +1,5 @@
 """``bmctl support-bundle``: what somebody needs who helps from afar."""
 
-import sys
 from argparse import Namespace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from bmctl.arguments import Parser, connect
 from bmctl.errors import BmctlError, ForbiddenError, NotFoundError
+from bmctl.output import remark
 
 Json = dict[str, Any]
 
@@ -42,7 +42,7 @@ def run(args: Namespace) -> None:
     _write(file, f"bmctl-support-{stamp}", members)
     print(f"{file}: {sum(map(len, found.values()))} objects of {len(found)} kinds")
     for line in left_out:
-        print(f"left out: {line}", file=sys.stderr)
+        remark(f"left out: {line}")
 
 
 def _kinds() -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from bmctl.arguments import Parser, add_output, connect
 from bmctl.errors import BmctlError
-from bmctl.output import DETAIL_FORMS, document
+from bmctl.output import DETAIL_FORMS, document, remark
 from bmctl.spans import Span
 
 DESCRIPTION = """\
@@ -56,7 +56,6 @@ def run(args: Namespace) -> None:
     """Do it."""
     import dataclasses
     import shutil
-    import sys
 
     from bmctl.waterfall import render
 
@@ -68,7 +67,7 @@ def run(args: Namespace) -> None:
     width = shutil.get_terminal_size((_WIDTH_IN_A_PIPE, 0)).columns
     print("\n".join(render(shown, width=width, deepest=args.depth)))
     if len(shown) < len(spans):
-        print(f"{len(spans) - len(shown)} later spans are left out; --all shows them.", file=sys.stderr)
+        remark(f"{len(spans) - len(shown)} later spans are left out; --all shows them.")
 
 
 def _spans(args: Namespace) -> list[Span]:

@@ -278,3 +278,26 @@ def test_a_machine_is_described_with_the_child_it_waits_for_and_what_happened(ap
     ]
     api.shows("/apis/events.k8s.io/v1/namespaces/tenant-a/events", *events)
     tell("a machine that starts is described", api, kubeconfig, "describe", "bm-01")
+
+
+def test_a_trace_of_the_api_is_drawn_and_what_came_later_is_counted_below_it(api: Api, kubeconfig: Path) -> None:
+    import subprocess
+    import sys
+
+    def span(span_id: str, parent: str, name: str, start_s: int, end_s: int) -> Json:
+        times = {"startTimeUnixNano": str(start_s * 10**9), "endTimeUnixNano": str(end_s * 10**9)}
+        return {"spanId": span_id, "parentSpanId": parent, "name": name, "service": "metalplane-provider", **times}
+
+    spans = [span("a", "", "provision", 0, 10), span("b", "a", "attach", 2, 4), span("c", "a", "drift", 60, 61)]
+    told = {"kind": "Trace", "traceId": "1" * 32, "source": "spans", "spans": spans}
+    api.answers["GET", f"{SUBRESOURCES}/bm-01/trace"] = (200, told)
+    done = subprocess.run(
+        [sys.executable, "-m", "bmctl", "trace", "bm-01", "--kubeconfig", str(kubeconfig)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["SPAN", "provision", "attach", "1"]
+    assert lines[-1] == "1 later spans are left out; --all shows them."
