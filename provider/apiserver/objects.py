@@ -3,7 +3,7 @@
 A machine's children are those that it controls, by UID: a tenant may label anything.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -75,9 +75,10 @@ class Objects:
         if holding["metadata"]["uid"] != claim.uid or owner is None:
             return None
         try:
-            return await self._client.get(BAREMETALMACHINE, owner["name"], claim.namespace)
+            machine = await self._client.get(BAREMETALMACHINE, owner["name"], claim.namespace)
         except NotFound:
             return None
+        return machine if machine["metadata"]["uid"] == owner["uid"] else None
 
     async def held_server(self, machine: Json) -> tuple[Server, str]:
         """The server that the machine holds, and the UID of the claim by which it does."""
@@ -123,14 +124,14 @@ class Objects:
         self,
         namespace: str,
         name: str,
-        decide: "Callable[[Objects, Json], Any]",
+        decide: "Callable[[Objects, Json], Awaitable[Decision]]",
         *,
         dry_run: bool,
     ) -> tuple[Json, Decision]:
         """Read the machine, decide, write; again from the beginning where somebody wrote in between."""
         for attempt in range(_ATTEMPTS):
             machine = await self.machine(namespace, name)
-            decision: Decision = await decide(self, machine)
+            decision = await decide(self, machine)
             try:
                 await self.carry_out(machine, decision, dry_run=dry_run)
             except Conflict:
