@@ -24,6 +24,8 @@ from provider.api.schema import (
     validations,
 )
 
+MAX_DISKS, MAX_NETWORK_INTERFACES = 16, 8
+
 RunStrategy = Literal["Always", "Manual", "Halted"]
 PrintableStatus = Literal[
     "Pending",
@@ -180,7 +182,7 @@ class MachineSpec(ApiModel):
     )
     disks: list[MachineDisk] = Field(
         min_length=1,
-        max_length=16,
+        max_length=MAX_DISKS,
         description="Disks of the machine, by name. Exactly one has boot: true.",
         json_schema_extra=list_map("name")
         | validations(
@@ -200,7 +202,7 @@ class MachineSpec(ApiModel):
     )
     network_interfaces: list[MachineNetworkInterface] = Field(
         default_factory=list,
-        max_length=8,
+        max_length=MAX_NETWORK_INTERFACES,
         description="Network interfaces of the machine, by name. One that is added is shown to a running machine at "
         "once; its operating system is told the address when it is next powered on. Without one nobody can see the "
         "machine answer, and it stays Starting.",

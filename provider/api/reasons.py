@@ -60,6 +60,10 @@ class Reason(StrEnum):
     POLICY_INVALID = "InvalidManagementPolicies", "managementPolicies is no set that Crossplane knows"
 
     # The machine's own Progressing.
+    EPHEMERAL_DEVICES_UNREADABLE = (
+        "EphemeralDevicesUnreadable",
+        "annotation metalplane.io/ephemeral-devices makes no sense; what the machine has stays as it is",
+    )
     PROVISIONED = "Provisioned", "all is as it should be"
     WAITING_FOR_ANSWER = "WaitingForAnswer", "the machine is on and has not answered on its network yet"
     STOPPED = "Stopped", "the machine is off, as its runStrategy says"

@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 from provider.api.names import DPU_NAMESPACE_PREFIX
 
 DNS_LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+DNS_LABEL = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 QUANTITY_PATTERN = "^[0-9]+([.][0-9]+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"
 OBJECT_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 # sshd(8), "AUTHORIZED_KEYS FILE FORMAT", without the options before a key: type, base64, comment, all on one line.

@@ -5,6 +5,6 @@ embedded engine and under Crossplane. It is the only author of a machine's statu
 
 It never leaves a child out because something that it needs is missing, for that would delete a running machine's disk:
 what was resolved once (image, instance type, slots) is read back from the children that are observed.
-Neighbours: ``observed`` reads the request, ``children`` composes, ``progress`` and ``status`` tell how it goes,
-``compose`` puts them together, ``server`` speaks gRPC.
+Neighbours: ``observed`` reads the request, ``ephemeral`` adds what the machine has for this run only, ``children``
+composes, ``progress`` and ``status`` tell how it goes, ``compose`` puts them together, ``server`` speaks gRPC.
 """

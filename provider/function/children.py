@@ -6,7 +6,7 @@ from typing import Any
 
 from provider.api import API_VERSION
 from provider.api.machine import MachineDisk, MachineNetworkInterface
-from provider.api.names import LABEL_DISK, LABEL_MACHINE_UID, LABEL_NIC
+from provider.api.names import LABEL_DISK, LABEL_MACHINE_UID, LABEL_NIC, LABEL_RUN
 from provider.api.virtualdisk import VirtualDisk
 from provider.api.virtualnic import VirtualNIC
 from provider.api.volume import Volume
@@ -51,6 +51,8 @@ def compose(seen: Observed) -> dict[str, Json]:
         composed[nic_name(interface.name)] = _nic(interface, indexes[interface.name], seen)
     composed[SEED] = _seed(seen)
     composed[POWER] = _power(seen)
+    for name in seen.ephemeral.resources & composed.keys():
+        composed[name]["metadata"]["labels"][LABEL_RUN] = seen.ephemeral.run
     return composed
 
 

@@ -13,6 +13,7 @@ from provider.api.machineimage import MachineImage
 from provider.api.numbers import whole
 from provider.api.schema import ApiModel
 from provider.function.compose import Answer
+from provider.function.ephemeral import with_ephemeral
 from provider.function.observed import Observed, parse_child
 
 Json = dict[str, Any]
@@ -35,12 +36,13 @@ def read(request: fnv1.RunFunctionRequest) -> Observed:
         for name, resource in request.observed.resources.items()
         if (child := parse_child(_plain(resource.resource))) is not None
     }
-    return Observed(
+    seen = Observed(
         machine=BareMetalMachine.model_validate(_plain(request.observed.composite.resource)),
         children=children,
         images=_found(request, MachineImage),
         instance_types=_found(request, InstanceType),
     )
+    return with_ephemeral(seen)
 
 
 def write(request: fnv1.RunFunctionRequest, answer: Answer) -> fnv1.RunFunctionResponse:

@@ -42,13 +42,26 @@ def nic_name(interface: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Ephemeral:
+    """Resource names of what is composed for one run of the machine only; ``fault``: why that cannot be told."""
+
+    run: str = ""
+    resources: frozenset[str] = frozenset()
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
-    """``images`` and ``instance_types`` hold what was found of what was asked for."""
+    """``images`` and ``instance_types`` hold what was found of what was asked for.
+
+    The spec of ``machine`` has the ephemeral devices of this run among its own (see ``ephemeral``).
+    """
 
     machine: BareMetalMachine
     children: Mapping[str, Child] = field(default_factory=dict)
     images: Mapping[str, MachineImage] = field(default_factory=dict)
     instance_types: Mapping[str, InstanceType] = field(default_factory=dict)
+    ephemeral: Ephemeral = Ephemeral()
 
     def child(self, name: str, model: type[T]) -> T | None:
         """The child of that resource name, if it is there and of that kind."""

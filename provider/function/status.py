@@ -146,9 +146,16 @@ def progressing(seen: Observed, obstacle: Obstacle | None, lacks: list[Missing])
         first = lacks[0]
         message = f"there is no {first.kind} {first.name}; it is taken up as soon as it appears"
         return Progressing("False", reasons[first.kind], message)
+    if obstacle is not None and _is_failure(obstacle):
+        return Progressing("False", obstacle.reason, obstacle.message)
+    if seen.ephemeral.fault is not None:
+        return Progressing("False", Reason.EPHEMERAL_DEVICES_UNREADABLE, seen.ephemeral.fault)
     if obstacle is not None:
-        failed = obstacle.failed or obstacle.reason in FAILURES or obstacle.reason == Reason.NO_FITTING_SERVER
-        return Progressing("False" if failed else "True", obstacle.reason, obstacle.message)
+        return Progressing("True", obstacle.reason, obstacle.message)
     if seen.machine.spec.run_strategy == "Halted":
         return Progressing("False", Reason.STOPPED, "")
     return Progressing("False", Reason.PROVISIONED, "")
+
+
+def _is_failure(obstacle: Obstacle) -> bool:
+    return obstacle.failed or obstacle.reason in FAILURES or obstacle.reason == Reason.NO_FITTING_SERVER

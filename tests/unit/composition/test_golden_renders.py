@@ -59,9 +59,10 @@ def test_the_stories_of_the_composition_are_all_told() -> None:
     on_the_way = {"volume-being-cloned", "started-and-silent", "no-network-interface", "running"}
     kept = {"image-deleted-while-running", "image-replaced", "instance-type-changed"}
     changed = {"disk-added", "disk-exchanged", "disk-grown"}
+    passing = {f"ephemeral-devices-{each}" for each in ("added", "dropped", "unreadable")}
     at_rest = {"halted", "manual-and-off", "deleting"}
     in_trouble = {"failing-child", "paused-child", "agent-lost"}
-    assert begun | lacking | on_the_way | kept | changed | at_rest | in_trouble == NAMES
+    assert begun | lacking | on_the_way | kept | changed | passing | at_rest | in_trouble == NAMES
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,9 @@ def test_the_stories_of_the_composition_are_all_told() -> None:
         ("disk-added", "Running", "Creating", "False"),
         ("disk-grown", "Running", "Creating", "False"),
         ("disk-added-without-its-image", "Running", "ImageNotFound", "False"),
+        ("ephemeral-devices-added", "Running", "Creating", "False"),
+        ("ephemeral-devices-dropped", "Starting", "Creating", "False"),
+        ("ephemeral-devices-unreadable", "Running", "EphemeralDevicesUnreadable", "True"),
         ("paused-child", "Running", "ReconcilePaused", "True"),
         ("agent-lost", "Unknown", "AgentLost", "False"),
         ("manual-and-off", "Stopped", "Provisioned", "True"),
@@ -116,7 +120,15 @@ def test_a_halted_machine_keeps_its_children_and_is_stopped() -> None:
     "story",
     [
         *("running", "started-and-silent", "no-network-interface", "no-fitting-server", "volume-being-cloned"),
-        *("image-replaced", "instance-type-changed", "manual-and-off", "paused-child", "agent-lost", "failing-child"),
+        *(
+            "ephemeral-devices-unreadable",
+            "image-replaced",
+            "instance-type-changed",
+            "manual-and-off",
+            "paused-child",
+            "agent-lost",
+            "failing-child",
+        ),
     ],
 )
 def test_what_changes_around_a_machine_changes_no_child(story: str) -> None:
@@ -152,6 +164,16 @@ def test_a_disk_that_is_exchanged_does_not_get_the_slot_of_the_one_that_leaves()
     assert _observed("disk-exchanged") - set(children) == {"volume-old", "disk-old"}
     (leaving,) = [each for each in _documents("disk-exchanged") if _resource_name(each) == "disk-old"]
     assert children["disk-new"]["spec"]["forProvider"]["slot"] != leaving["spec"]["forProvider"]["slot"]
+
+
+def test_devices_for_one_run_come_beside_those_of_the_spec_and_go_with_the_run() -> None:
+    passing = {"volume-scratch", "disk-scratch", "nic-eth1"}
+    _, added = told("ephemeral-devices-added")
+    assert set(added) - _observed("ephemeral-devices-added") == passing
+    assert {name for name, child in added.items() if "metalplane.io/run" in child["metadata"]["labels"]} == passing
+    assert "managementPolicies" not in added["volume-scratch"]["spec"]
+    _, dropped = told("ephemeral-devices-dropped")
+    assert _observed("ephemeral-devices-dropped") - set(dropped) == passing
 
 
 def test_a_disk_without_its_image_is_the_only_child_that_is_not_made() -> None:

@@ -9,6 +9,7 @@ from provider.api.instancetype import InstanceType
 from provider.api.machine import BareMetalMachine
 from provider.api.machineimage import MachineImage
 from provider.function.children import compose
+from provider.function.ephemeral import with_ephemeral
 from provider.function.observed import Observed, parse_child
 
 Json = dict[str, Any]
@@ -60,12 +61,13 @@ def observe(
 ) -> Observed:
     """What the function is told."""
     parsed = {name: parse_child(child) for name, child in (children or {}).items()}
-    return Observed(
+    seen = Observed(
         machine=BareMetalMachine.parse(raw),
         children={name: child for name, child in parsed.items() if child is not None},
         images={each["metadata"]["name"]: MachineImage.parse(each) for each in images},
         instance_types={each["metadata"]["name"]: InstanceType.parse(each) for each in types},
     )
+    return with_ephemeral(seen)
 
 
 def grown(raw: Json) -> dict[str, Json]:
