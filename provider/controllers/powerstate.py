@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from provider.api.conditions import READY, Condition, is_true
 from provider.api.emulateddisk import EmulatedDisk
-from provider.api.names import LABEL_MACHINE_UID
+from provider.api.names import ANNOTATION_RUN, LABEL_MACHINE_UID, LABEL_RUN
 from provider.api.powerstate import Power, PowerState
 from provider.api.providerconfig import ClusterProviderConfig
 from provider.api.resources import (
@@ -164,7 +164,9 @@ class PowerStateKind(ObjectKind[PowerState]):
             if not missing and len(present) < count:
                 yield f"{count - len(present)} more of kind {resource.kind}"
             for device in sorted(present, key=_is_rendered):
-                if not _is_ready(device):
+                if _is_over(device, obj):
+                    yield f"{resource.kind} {device['metadata']['name']} to go, which the last run alone had"
+                elif not _is_ready(device):
                     yield f"{resource.kind} {device['metadata']['name']}"
 
     def _composed(self, hold: Hold, kind: str) -> set[str]:
@@ -184,6 +186,12 @@ def _key(obj: PowerState) -> Key:
 
 def _is_rendered(device: Json) -> bool:
     return "volumeRef" not in device["spec"]["forProvider"]
+
+
+def _is_over(device: Json, obj: PowerState) -> bool:
+    """Whether a device was added for another run than the present one: the next start must not see it any more."""
+    run = device["metadata"].get("labels", {}).get(LABEL_RUN)
+    return run is not None and run != obj.metadata.annotations.get(ANNOTATION_RUN)
 
 
 def _is_ready(device: Json) -> bool:

@@ -24,7 +24,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from provider.api.names import ANNOTATION_FINISHED_POWER_REQUEST
+from provider.api.names import ANNOTATION_FINISHED_POWER_REQUEST, ANNOTATION_RUN
 from provider.api.powerstate import Power, PowerRequestProgress, PowerStateObservation, PowerTransition
 from provider.api.reasons import Reason
 from provider.api.resources import POWERSTATE
@@ -49,6 +49,8 @@ def plan(world: World) -> PowerPlan:
     if world.reading is None:
         unread = _report(world, waiting(Reason.CREATING, "reading the power"), again_s=IN_TRANSITION_S)
         return _with_progress(unread, world.progress)
+    if world.reading == "Off" and world.run is not None and not world.power.metadata.deleting:
+        return _end_run(world, world.run)
     match decide(world):
         case Leave(progress):
             return _leave(world, progress)
@@ -84,15 +86,8 @@ def _finish(world: World, progress: PowerRequestProgress) -> PowerPlan:
     # A start that the server may still follow must not be forgotten where it is to be off.
     over = _seen(world, world.transition if world.off_is_desired else None)
     told = f": {progress.message}" if progress.message else ""
-    metadata = world.power.metadata
-    mark = PatchObject(
-        POWERSTATE,
-        metadata.namespace,
-        metadata.name,
-        metadata.resource_version,
-        {"metadata": {"annotations": {ANNOTATION_FINISHED_POWER_REQUEST: progress.id}}},
-        f"power request {progress.id} {progress.phase}{told}",
-        _policy(world),
+    mark = _annotate(
+        world, ANNOTATION_FINISHED_POWER_REQUEST, progress.id, f"power request {progress.id} {progress.phase}{told}"
     )
     return Plan(
         ready=_by_state(world).ready,
@@ -100,6 +95,25 @@ def _finish(world: World, progress: PowerRequestProgress) -> PowerPlan:
         actions=(mark,),
         record=over.model_copy(update={"request": progress}),
         look_again_s=IN_TRANSITION_S,
+    )
+
+
+def _end_run(world: World, run: str) -> PowerPlan:
+    """Before anything else is done to a server that is off: a start must not come before the run's end is written."""
+    note = f"Server {world.server} was seen off: run {run} is over, and the devices that were added for it go"
+    return Plan(
+        ready=_by_state(world).ready,
+        seen=_seen(world, world.transition).model_copy(update={"request": world.power.status.at_provider.request}),
+        actions=(_annotate(world, ANNOTATION_RUN, None, note),),
+        look_again_s=IN_TRANSITION_S,
+    )
+
+
+def _annotate(world: World, annotation: str, value: str | None, note: str) -> PatchObject:
+    metadata = world.power.metadata
+    body = {"metadata": {"annotations": {annotation: value}}}
+    return PatchObject(
+        POWERSTATE, metadata.namespace, metadata.name, metadata.resource_version, body, note, _policy(world)
     )
 
 

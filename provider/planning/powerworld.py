@@ -6,7 +6,7 @@ Neighbours: ``powerstate`` decides what the state asks for, ``powerrequest`` wha
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from provider.api.names import ANNOTATION_FINISHED_POWER_REQUEST
+from provider.api.names import ANNOTATION_FINISHED_POWER_REQUEST, ANNOTATION_RUN
 from provider.api.powerstate import Power, PowerRequest, PowerRequestProgress, PowerState, PowerTransition
 from provider.api.reasons import Reason
 from provider.planning.tenancy import Hold, NoHold
@@ -77,6 +77,11 @@ class World:
     def first_look(self) -> bool:
         """Whether there is no status that says what was done before."""
         return self.power.status.at_provider.state is None
+
+    @property
+    def run(self) -> str | None:
+        """Id of the machine's run, where somebody marked it because devices were added for it alone."""
+        return self.power.metadata.annotations.get(ANNOTATION_RUN)
 
     @property
     def request(self) -> PowerRequest | None:
