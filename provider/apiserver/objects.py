@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from provider.api.conditions import now
 from provider.api.machine import BareMetalMachine
-from provider.api.names import LABEL_DISK, LABEL_MACHINE_UID, LABEL_NIC
+from provider.api.names import ANNOTATION_RUN, LABEL_DISK, LABEL_MACHINE_UID, LABEL_NIC
 from provider.api.powerstate import PowerState
 from provider.api.resources import (
     BAREMETALMACHINE,
@@ -22,11 +22,11 @@ from provider.api.resources import (
     ResourceType,
 )
 from provider.api.server import Server
-from provider.apiserver.devices import Equipped
+from provider.apiserver.equipped import Equipped
 from provider.apiserver.errors import Missing, StateForbids
 from provider.apiserver.power import Powered
 from provider.apiserver.stewardship import FIELD_MANAGER
-from provider.apiserver.verdicts import Decision
+from provider.apiserver.verdicts import Decision, NewRun
 from provider.runtime.client import KubeClient
 from provider.runtime.errors import Conflict, NotFound
 
@@ -53,14 +53,14 @@ class Objects:
 
     async def powered(self, machine: Json) -> Powered:
         """The machine with its PowerState."""
-        found = await self._children(machine, POWERSTATE)
-        power = PowerState.parse(found[0]) if found else None
+        power = await self._power(machine)
         return Powered(machine, BareMetalMachine.parse(machine), power, str(uuid4()), self._clock())
 
     async def equipped(self, machine: Json) -> Equipped:
         """The machine with its devices."""
         disks, nics = await self._children(machine, VIRTUALDISK), await self._children(machine, VIRTUALNIC)
-        return Equipped(machine, _by_label(disks, LABEL_DISK), _by_label(nics, LABEL_NIC))
+        power = await self._power(machine)
+        return Equipped(machine, _by_label(disks, LABEL_DISK), _by_label(nics, LABEL_NIC), power, str(uuid4()))
 
     async def holder(self, server: Server) -> Json | None:
         """The machine that holds the server; None where nobody does."""
@@ -99,23 +99,23 @@ class Objects:
         """Write what was decided of ``machine`` as it was read. Raises ``Conflict`` where it has changed since.
 
         A device is let go of before the spec changes, for the spec's change begins its removal; a request follows the
-        spec, so that a power that is to be off is not cut and put back.
+        spec, so that a power that is to be off is not cut and put back. A run is marked before a device is added for
+        it: a device of a run that nothing marks is over.
         """
         metadata = machine["metadata"]
-        namespace, name = metadata["namespace"], metadata["name"]
+        namespace = metadata["namespace"]
+        if decision.trial:
+            await self._edit(machine, {"spec": dict(decision.trial)}, dry_run=True)
         for held in decision.let_go:
             kind, _, device = held.partition("/")
             await self._apply(_DEVICES[kind], namespace, device, {"forceUnplug": True}, dry_run=dry_run)
-        if decision.spec:
-            await self._client.patch(
-                BAREMETALMACHINE,
-                name,
-                namespace,
-                {"spec": dict(decision.spec)},
-                resource_version=metadata["resourceVersion"],
-                field_manager=FIELD_MANAGER,
-                dry_run=dry_run,
-            )
+        if decision.new_run is not None:
+            await self._mark(namespace, decision.new_run, dry_run=dry_run)
+        edits: Json = {"spec": dict(decision.spec)} if decision.spec else {}
+        if decision.annotations:
+            edits["metadata"] = {"annotations": dict(decision.annotations)}
+        if edits:
+            await self._edit(machine, edits, dry_run=dry_run)
         if decision.request:
             power = (await self._children(machine, POWERSTATE))[0]["metadata"]["name"]
             await self._apply(POWERSTATE, namespace, power, {"request": dict(decision.request)}, dry_run=dry_run)
@@ -140,6 +140,33 @@ class Objects:
                 continue
             return machine, decision
         raise AssertionError("the last attempt returns or raises")
+
+    async def _edit(self, machine: Json, edits: Json, *, dry_run: bool) -> None:
+        metadata = machine["metadata"]
+        await self._client.patch(
+            BAREMETALMACHINE,
+            metadata["name"],
+            metadata["namespace"],
+            edits,
+            resource_version=metadata["resourceVersion"],
+            field_manager=FIELD_MANAGER,
+            dry_run=dry_run,
+        )
+
+    async def _mark(self, namespace: str, run: NewRun, *, dry_run: bool) -> None:
+        await self._client.patch(
+            POWERSTATE,
+            run.power,
+            namespace,
+            {"metadata": {"annotations": {ANNOTATION_RUN: run.id}}},
+            resource_version=run.resource_version,
+            field_manager=FIELD_MANAGER,
+            dry_run=dry_run,
+        )
+
+    async def _power(self, machine: Json) -> PowerState | None:
+        found = await self._children(machine, POWERSTATE)
+        return PowerState.parse(found[0]) if found else None
 
     async def _apply(self, rt: ResourceType, namespace: str, name: str, parameters: Json, *, dry_run: bool) -> None:
         obj: Json = {"metadata": {"name": name, "namespace": namespace}, "spec": {"forProvider": parameters}}

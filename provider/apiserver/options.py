@@ -12,6 +12,9 @@ from provider.api.schema import API_MODEL_CONFIG, ApiModel
 from provider.api.subresources import API_VERSION
 
 MAX_GRACE_S = 3600
+_EPHEMERAL = (
+    "Add it until the machine is next off, and not to its spec: so also to a machine whose spec git looks after."
+)
 
 
 class Options(ApiModel):
@@ -66,13 +69,16 @@ class ResetOptions(Options):
 
 
 class AddVolumeOptions(Options):
-    """Give the machine a disk more: an item of spec.disks."""
+    """Give the machine a disk more: an item of spec.disks, or an ephemeral one."""
 
     name: str = Field(description="Name of the disk, unique within the machine.")
     size: str = Field(description="Size of the disk, such as 20Gi.")
     image: str | None = Field(default=None, description="MachineImage that the disk starts as a clone of.")
     storage_class: str | None = Field(default=None, description="StorageClass of the volume.")
-    keep: bool | None = Field(default=None, description="Whether the volume outlives the machine; true if not said.")
+    keep: bool | None = Field(
+        default=None, description="Whether the volume outlives the machine; true if not said, false if ephemeral."
+    )
+    ephemeral: bool = Field(default=False, description=_EPHEMERAL)
 
 
 class RemoveVolumeOptions(Options):
@@ -86,12 +92,13 @@ class RemoveVolumeOptions(Options):
 
 
 class AddNicOptions(Options):
-    """Give the machine a network interface more: an item of spec.networkInterfaces."""
+    """Give the machine a network interface more: an item of spec.networkInterfaces, or an ephemeral one."""
 
     name: str = Field(description="Name of the interface, unique within the machine.")
     network: str = Field(description="Network to join.")
     address: str | None = Field(default=None, description="IPv4 address with prefix; a free one if not given.")
     mac: str | None = Field(default=None, description="MAC address; a stable one is derived if not given.")
+    ephemeral: bool = Field(default=False, description=_EPHEMERAL)
 
 
 class RemoveNicOptions(Options):

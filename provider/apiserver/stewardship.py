@@ -25,14 +25,30 @@ def steward(machine: Json, field: str) -> str | None:
     if tracked:
         return f"Argo CD (application {tracked.split(':')[0]})"
     for entry in metadata.get("managedFields", ()):
-        if entry.get("operation") == "Apply" and entry["manager"] != FIELD_MANAGER and _owns(entry, field):
+        if _is_of_another(entry) and _owns(entry, "f:spec", f"f:{field}"):
             return f"field manager {entry['manager']}"
     return None
 
 
-def _owns(entry: Json, field: str) -> bool:
+def annotation_steward(machine: Json, annotation: str) -> str | None:
+    """Who else looks after an annotation. Argo CD leaves those alone that git does not have."""
+    for entry in machine["metadata"].get("managedFields", ()):
+        if _is_of_another(entry) and _owns(entry, "f:metadata", "f:annotations", f"f:{annotation}"):
+            return f"field manager {entry['manager']}"
+    return None
+
+
+def _is_of_another(entry: Json) -> bool:
+    return bool(entry.get("operation") == "Apply" and entry["manager"] != FIELD_MANAGER)
+
+
+def _owns(entry: Json, *path: str) -> bool:
     if entry.get("subresource"):
         return False
     fields = entry.get("fieldsV1", {})
     owned: Json = json.loads(fields) if isinstance(fields, str) else fields
-    return f"f:{field}" in owned.get("f:spec", {})
+    for step in path:
+        if step not in owned:
+            return False
+        owned = owned[step]
+    return True
