@@ -11,6 +11,7 @@ Add a disk to a machine. A running operating system sees it at once. The disk is
 EXAMPLES = (
     "bmctl addvolume bm-01 data --size 100Gi",
     "bmctl addvolume bm-01 scratch --size 20Gi --storage-class lvol --keep=false",
+    "bmctl addvolume bm-01 scratch --size 20Gi --ephemeral",
 )
 
 
@@ -26,7 +27,7 @@ def declare(parser: Parser) -> None:
         nargs="?",
         const="true",
         choices=("true", "false"),
-        help="whether the volume outlives the machine (default true)",
+        help="whether the volume outlives the machine (default true; false with --ephemeral)",
     )
     parser.add_argument("--ephemeral", action="store_true", help="until the next stop, and not in the machine's spec")
     acting.declare_options(parser, "the disk is plugged in")

@@ -126,6 +126,23 @@ def test_a_disk_is_added_and_seen_plugged_in(api: Api, kubeconfig: Path) -> None
     assert api.requests[0][2] == {"apiVersion": "subresources.metalplane.io/v1alpha1", **options}
 
 
+@pytest.mark.parametrize(
+    ("verb", "arguments", "told"),
+    [
+        ("addvolume", ("scratch", "--size", "2Gi"), {"kind": "AddVolumeOptions", "name": "scratch", "size": "2Gi"}),
+        ("addnic", ("eth1", "--network", "blue"), {"kind": "AddNicOptions", "name": "eth1", "network": "blue"}),
+    ],
+)
+def test_a_device_can_be_asked_for_until_the_next_stop(
+    api: Api, kubeconfig: Path, verb: str, arguments: tuple[str, ...], told: Json
+) -> None:
+    api.answers["POST", f"{SUBRESOURCES}/bm-01/{verb}"] = answered("it is added until the machine is next off")
+    api.shows(MACHINES, machine())
+    assert run(kubeconfig, verb, "bm-01", *arguments, "--ephemeral", "--no-wait").returncode == 0
+    asked = next(body for method, _, body in api.requests if method == "POST")
+    assert asked == {"apiVersion": "subresources.metalplane.io/v1alpha1", **told, "ephemeral": True}
+
+
 def test_a_disk_that_is_pulled_out_by_force_is_warned_about(api: Api, kubeconfig: Path) -> None:
     api.answers["POST", f"{SUBRESOURCES}/bm-01/removevolume"] = answered("disk data was removed")
     tell("a disk pulled out by force", api, kubeconfig, "removevolume", "bm-01", "data", "--force", "--no-wait")
