@@ -86,7 +86,7 @@ def _add(seen: Equipped, list_: DeviceList, wanted: Json, *, until_stop: bool) -
         )
     if until_stop:
         return ephemeral.add(seen, list_, item)
-    _may_edit(seen, f"add {noun}", list_, name, ", or add it with ephemeral, until the next stop")
+    _may_edit(seen, f"add {noun}", list_, name, ", or add it with ephemeral (bmctl: --ephemeral), until the next stop")
     return _edit(seen, list_, [*seen.items(list_), item], f"{noun} {name} is added")
 
 

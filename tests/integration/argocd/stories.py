@@ -47,6 +47,7 @@ _RENDERED_HEALTH: Mapping[str, tuple[Health, str]] = {
     "started-and-silent": ("Progressing", "has not answered yet"),
     "running": ("Healthy", ""),
     "disk-grown": ("Progressing", "Volume volume-root is being changed"),
+    "ephemeral-devices-unreadable": ("Healthy", ""),
     "paused-child": ("Healthy", ""),
     "halted": ("Suspended", "Powered off"),
     "manual-and-off": ("Suspended", "Powered off"),
