@@ -29,6 +29,10 @@ ANNOTATION_RECONCILE_REQUESTED_AT = "crossplane.io/reconcile-requested-at"
 ANNOTATION_RESOURCE_NAME = "crossplane.io/composition-resource-name"
 ANNOTATION_STORAGE_PROVISIONER = "volume.kubernetes.io/storage-provisioner"
 
+MANIFEST_INVENTORY = f"{GROUP_PREFIX}/inventory"
+INVENTORY_EXCLUSIVE = "exclusive"
+"""In the manifest of a CSI driver's GetPluginInfo: all of its volumes are of the one cluster that calls it."""
+
 FINALIZER_MANAGED = "finalizer.managedresource.crossplane.io"
 FINALIZER_COMPOSITE = "composite.apiextensions.crossplane.io"
 FINALIZER_EMULATION = f"{GROUP_PREFIX}/emulation"
@@ -39,6 +43,7 @@ INSTALLATION_NAMESPACE = "metalplane-system"
 DPU_NAMESPACE_PREFIX = "metalplane-dpu-"
 DPU_USER_PREFIX = "metalplane:dpu:"
 AGENT_LEASE = "agent"
+ORPHAN_REPORT = "orphans"
 PROVIDER_LEASE = "metalplane-provider"
 
 

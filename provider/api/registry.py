@@ -8,6 +8,7 @@ from provider.api.instancetype import InstanceType
 from provider.api.machine import BareMetalMachine
 from provider.api.machineimage import MachineImage
 from provider.api.network import Network
+from provider.api.orphanreport import OrphanReport
 from provider.api.powerstate import PowerState
 from provider.api.providerconfig import ClusterProviderConfig
 from provider.api.resources import (
@@ -18,6 +19,7 @@ from provider.api.resources import (
     INSTANCETYPE,
     MACHINEIMAGE,
     NETWORK,
+    ORPHANREPORT,
     POWERSTATE,
     SERVER,
     SERVERCLAIM,
@@ -61,4 +63,5 @@ KINDS: tuple[ApiKind, ...] = (
     ApiKind(CLUSTERPROVIDERCONFIG, ClusterProviderConfig, (), has_status=False),
     ApiKind(EMULATEDDISK, EmulatedDisk),
     ApiKind(EMULATEDNIC, EmulatedNIC),
+    ApiKind(ORPHANREPORT, OrphanReport),
 )

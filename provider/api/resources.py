@@ -61,6 +61,7 @@ MACHINEIMAGE = _ours("machineimages", "MachineImage", namespaced=False)
 CLUSTERPROVIDERCONFIG = _ours("clusterproviderconfigs", "ClusterProviderConfig", namespaced=False)
 EMULATEDDISK = _ours("emulateddisks", "EmulatedDisk")
 EMULATEDNIC = _ours("emulatednics", "EmulatedNIC")
+ORPHANREPORT = _ours("orphanreports", "OrphanReport")
 
 PERSISTENTVOLUMECLAIM = ResourceType("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True)
 PERSISTENTVOLUME = ResourceType("", "v1", "persistentvolumes", "PersistentVolume", False)

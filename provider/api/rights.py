@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from provider.api import GROUP, subresources
-from provider.api.names import AGENT_LEASE, PROVIDER_LEASE
+from provider.api.names import AGENT_LEASE, ORPHAN_REPORT, PROVIDER_LEASE
 from provider.api.resources import (
     BAREMETALMACHINE,
     CLUSTERPROVIDERCONFIG,
@@ -24,6 +24,7 @@ from provider.api.resources import (
     NAMESPACE,
     NETWORK,
     NODE,
+    ORPHANREPORT,
     PERSISTENTVOLUME,
     PERSISTENTVOLUMECLAIM,
     POWERSTATE,
@@ -50,7 +51,7 @@ _EMULATED = (EMULATEDDISK, EMULATEDNIC)
 def provider() -> list[Rule]:
     """In all namespaces, whoever composes the machines."""
     return [
-        _rule(_READ, BAREMETALMACHINE, INSTANCETYPE, NETWORK, CLUSTERPROVIDERCONFIG),
+        _rule(_READ, BAREMETALMACHINE, INSTANCETYPE, NETWORK, CLUSTERPROVIDERCONFIG, ORPHANREPORT),
         # An image is held by a finalizer as long as a driver has a snapshot of it.
         _rule((*_READ, "patch"), SERVER, MACHINEIMAGE, *_MANAGED),
         _rule(("patch",), *_MANAGED, subresource="status"),
@@ -81,8 +82,12 @@ def engine() -> list[Rule]:
 
 
 def provider_at_home() -> list[Rule]:
-    """In the installation namespace: its own Lease, which has no name yet when it is made."""
-    return [_rule(("create",), LEASE), _rule(("update",), LEASE) | {"resourceNames": [PROVIDER_LEASE]}]
+    """In the installation namespace: its own Lease, which has no name yet when it is made, and what it reports."""
+    return [
+        _rule(("create",), LEASE),
+        _rule(("update",), LEASE) | {"resourceNames": [PROVIDER_LEASE]},
+        *_own_report(),
+    ]
 
 
 def provider_at_dpu() -> list[Rule]:
@@ -97,6 +102,8 @@ def agent() -> list[Rule]:
         _rule(("patch",), *_EMULATED, subresource="status"),
         _rule(_READ, SECRET),
         _rule(("create", "patch"), LEASE) | {"resourceNames": [AGENT_LEASE]},
+        _rule(_READ, ORPHANREPORT),
+        *_own_report(),
         _rule(("create",), EVENT),
     ]
 
@@ -147,9 +154,16 @@ def tenant_admin() -> list[Rule]:
 
 
 def operator() -> list[Rule]:
-    """For those who look after servers, whoever has them: their power and their consoles. No tenant's role has it."""
+    """For those who look after servers, whoever has them: power, consoles, and what is left over on DPUs and storage.
+
+    No tenant's role has it.
+    """
     sub_resources = (subresources.POWER, subresources.CONSOLE)
-    return [_rule(_READ, SERVER), _subrule(("get", "create"), subresources.POWERED_SERVER, *sub_resources)]
+    return [
+        _rule(_READ, SERVER, ORPHANREPORT),
+        _rule(("patch",), ORPHANREPORT) | {"resourceNames": [ORPHAN_REPORT]},
+        _subrule(("get", "create"), subresources.POWERED_SERVER, *sub_resources),
+    ]
 
 
 def table() -> dict[str, list[Rule]]:
@@ -181,6 +195,15 @@ def _singly(rules: Sequence[Rule]) -> Iterator[tuple[str, str, str, str]]:
                 for verb in rule["verbs"]:
                     for name in rule.get("resourceNames", [""]):
                         yield verb, group, resource, name
+
+
+def _own_report() -> list[Rule]:
+    """Of whoever sees what no object claims: applied by name, also when it is new."""
+    name = {"resourceNames": [ORPHAN_REPORT]}
+    return [
+        _rule(("create", "patch"), ORPHANREPORT) | name,
+        _rule(("patch",), ORPHANREPORT, subresource="status") | name,
+    ]
 
 
 def _rule(verbs: Sequence[str], *kinds: ResourceType, subresource: str = "") -> Rule:

@@ -88,4 +88,5 @@ COLUMNS: Mapping[str, list[Json]] = {
         column("ANSWERS", ".status.reachability.state"),
         AGE,
     ],
+    "OrphanReport": [column("ORPHANS", ".status.orphans[*].name"), AGE],
 }

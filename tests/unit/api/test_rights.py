@@ -3,7 +3,8 @@
 import pytest
 
 from provider.api import rights, subresources
-from provider.api.resources import POWERSTATE, SECRET
+from provider.api.names import ORPHAN_REPORT
+from provider.api.resources import ORPHANREPORT, POWERSTATE, SECRET
 
 Permissions = set[tuple[str, str, str]]
 
@@ -44,6 +45,23 @@ def test_servers_are_the_operators_alone() -> None:
     assert of_group(rights.operator()) == servers
     for tenant in (rights.tenant_view(), rights.tenant_edit(), rights.tenant_admin()):
         assert not [permission for permission in may(tenant) if permission[2].startswith("servers")]
+
+
+def test_what_nobody_claims_is_reported_by_who_sees_it_and_given_up_by_operators() -> None:
+    reports = (ORPHANREPORT.group, ORPHANREPORT.plural)
+
+    def verbs(rules: list[rights.Rule], subresource: str = "") -> set[tuple[str, str]]:
+        wanted = (reports[0], reports[1] + subresource)
+        return {(verb, name) for verb, group, kind, name in rights.permissions(rules) if (group, kind) == wanted}
+
+    reads = {(verb, "") for verb in ("get", "list", "watch")}
+    assert verbs(rights.operator()) == reads | {("patch", ORPHAN_REPORT)}
+    assert verbs(rights.operator(), "/status") == set(), "what is an orphan is not the operator's to say"
+    for author in (rights.agent(), rights.provider_at_home()):
+        assert verbs(author) - reads == {("create", ORPHAN_REPORT), ("patch", ORPHAN_REPORT)}
+        assert verbs(author, "/status") == {("patch", ORPHAN_REPORT)}
+    for other in (rights.tenant_view(), rights.tenant_edit(), rights.tenant_admin(), rights.api_server()):
+        assert verbs(other) == set()
 
 
 def test_bm_api_reads_no_secret_of_a_tenant_and_writes_no_status() -> None:
