@@ -12,6 +12,8 @@ from pathlib import Path
 from dpu_handler.controllers.drift import watch_for_drift
 from dpu_handler.controllers.emulateddisk import EmulatedDiskController
 from dpu_handler.controllers.emulatednic import EmulatedNICController
+from dpu_handler.controllers.orphans import FIELD_MANAGER as ORPHANS
+from dpu_handler.controllers.orphans import DpuOrphans
 from dpu_handler.execution.dpu import OVSDB_TABLES, Dpu
 from dpu_handler.southbound import EmulationClient, OvsdbClient, SpdkClient
 from provider.api.names import AGENT_LEASE, ANNOTATION_AGENT_VERSION, ANNOTATION_NODE_ID
@@ -19,13 +21,14 @@ from provider.api.resources import EMULATEDDISK, EMULATEDNIC
 from provider.runtime.cache import Cache
 from provider.runtime.client import KubeClient
 from provider.runtime.context import Runtime
-from provider.runtime.controller import Key
+from provider.runtime.controller import Controller, Key
 from provider.runtime.errors import MetalplaneError
 from provider.runtime.events import EventRecorder
 from provider.runtime.health import Health
 from provider.runtime.kubeconfig import in_cluster, load
 from provider.runtime.lease import Heartbeat, Unopposed
 from provider.runtime.metrics import Metrics
+from provider.runtime.orphans import OrphanController
 from provider.runtime.shell import run
 from provider.runtime.signals import stop_on_signals
 from provider.runtime.together import together
@@ -95,6 +98,7 @@ async def serve(args: argparse.Namespace) -> None:
         runtime = Runtime(client, cache, tracer, events, Unopposed(), metrics=metrics)
         nics = EmulatedNICController(runtime, dpu)
         disks = EmulatedDiskController(runtime, dpu, args.state_dir.absolute())
+        orphans = OrphanController(ORPHANS, runtime, args.namespace, DpuOrphans(runtime, dpu, args.namespace))
         annotations = {ANNOTATION_AGENT_VERSION: version}
         if args.node_id:
             annotations[ANNOTATION_NODE_ID] = args.node_id
@@ -102,10 +106,12 @@ async def serve(args: argparse.Namespace) -> None:
         beside = {
             "heartbeat": heartbeat.run(),
             "drift": watch_for_drift(dpu, look_again, tracer),
+            "orphans": orphans.keep(ready),
             "events": events.run(),
         }
+        controllers: list[Controller] = [disks, nics, orphans]
         try:
-            await together(run([disks, nics], runtime, namespaces=[args.namespace], ready=ready, stop=stop), beside)
+            await together(run(controllers, runtime, namespaces=[args.namespace], ready=ready, stop=stop), beside)
         finally:
             nics.prober.close()
             dpu.close()

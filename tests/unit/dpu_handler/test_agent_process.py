@@ -12,6 +12,7 @@ from dpu_handler import __main__ as agent
 from provider.runtime.errors import TaskEnded
 from provider.runtime.events import EventRecorder
 from provider.runtime.lease import Heartbeat
+from provider.runtime.orphans import OrphanController
 
 WITHIN_S = 10.0
 
@@ -40,7 +41,7 @@ def args(tmp_path: Path) -> Namespace:
     )
 
 
-@pytest.mark.parametrize("part", ["drift", "heartbeat", "events"])
+@pytest.mark.parametrize("part", ["drift", "heartbeat", "events", "orphans"])
 @pytest.mark.parametrize("error", [None, ValueError("a date that is none")], ids=["ends", "fails"])
 async def test_the_process_ends_with_an_error_when_a_part_of_it_does(
     args: Namespace, monkeypatch: pytest.MonkeyPatch, part: str, error: Exception | None
@@ -49,7 +50,12 @@ async def test_the_process_ends_with_an_error_when_a_part_of_it_does(
         if error is not None:
             raise error
 
-    replaced = {"drift": (agent, "watch_for_drift"), "heartbeat": (Heartbeat, "run"), "events": (EventRecorder, "run")}
+    replaced = {
+        "drift": (agent, "watch_for_drift"),
+        "heartbeat": (Heartbeat, "run"),
+        "events": (EventRecorder, "run"),
+        "orphans": (OrphanController, "keep"),
+    }
     monkeypatch.setattr(*replaced[part], end)
     async with asyncio.timeout(WITHIN_S):
         with pytest.raises(TaskEnded, match=part) as caught:
