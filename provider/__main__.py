@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from importlib import metadata
 from pathlib import Path
@@ -134,9 +134,16 @@ async def serve(args: argparse.Namespace) -> None:
 
 async def _control(args: argparse.Namespace, runtime: Runtime, ready: asyncio.Event, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as resources:
-        assembly = await _assemble(args, runtime, resources)
+        drivers = {name: _driver(name, endpoint, args.csi_tls_dir, runtime) for name, endpoint in args.csi}
+        for driver in drivers.values():
+            resources.push_async_callback(driver.close)
+        assembly = await _assemble(args, runtime, drivers, resources)
+        orphans = csi.orphans.build(runtime, drivers, args.namespace)
         settings = ShellSettings(polls=assembly.polls)
-        await run(assembly.controllers, runtime, namespaces=None, ready=ready, stop=stop, settings=settings)
+        work = run(
+            [*assembly.controllers, orphans], runtime, namespaces=None, ready=ready, stop=stop, settings=settings
+        )
+        await together(work, {"orphans": orphans.keep(ready)})
 
 
 async def _lead(lease: LeaderLease, stop: asyncio.Event, resources: AsyncExitStack) -> Leadership | None:
@@ -153,12 +160,11 @@ async def _lead(lease: LeaderLease, stop: asyncio.Event, resources: AsyncExitSta
     return lease
 
 
-async def _assemble(args: argparse.Namespace, runtime: Runtime, resources: AsyncExitStack) -> Assembly:
+async def _assemble(
+    args: argparse.Namespace, runtime: Runtime, drivers: Mapping[str, Driver], resources: AsyncExitStack
+) -> Assembly:
     bmcs = BMCSessions()
     resources.push_async_callback(bmcs.close)
-    drivers = {name: _driver(name, endpoint, args.csi_tls_dir, runtime) for name, endpoint in args.csi}
-    for driver in drivers.values():
-        resources.push_async_callback(driver.close)
     managed = controllers.build(runtime, bmc=bmcs, drivers=list(drivers), installation_namespace=args.namespace)
     every: list[Controller] = [*managed.controllers, *csi.build(runtime, drivers)]
     if args.engine == "embedded":

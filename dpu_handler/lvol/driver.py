@@ -78,6 +78,16 @@ class Driver:
         async with self._translated(f"Looking at volume {uuid}"):
             return await self._volumes.get(self._target, uuid)
 
+    async def volumes(self) -> list[Lvol]:
+        """See ``Volumes.every``."""
+        async with self._translated("Listing volumes"):
+            return await self._volumes.every(self._target)
+
+    async def images(self) -> dict[str, Lvol]:
+        """See ``Images.every``."""
+        async with self._translated("Listing images"):
+            return await self._images.every(self._target)
+
     async def room(self) -> Lvstore:
         """See ``Volumes.room``."""
         async with self._translated("Looking at the pool"):

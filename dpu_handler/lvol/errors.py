@@ -9,6 +9,7 @@
     ├── NotNow                FAILED_PRECONDITION  the caller must do something first
     ├── SizeOutOfRange        OUT_OF_RANGE
     ├── PoolFull              RESOURCE_EXHAUSTED
+    ├── NoSuchPage            ABORTED              begin the list anew
     ├── CallAgain             UNAVAILABLE          it is not there yet, or a moment ago it changed
     ├── TargetAway            UNAVAILABLE          call again, once the target is back
     └── TargetRefused         INTERNAL
@@ -59,6 +60,12 @@ class PoolFull(LvolError):
     """The pool has no room."""
 
     status = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class NoSuchPage(LvolError):
+    """A list cannot be continued from there."""
+
+    status = grpc.StatusCode.ABORTED
 
 
 class CallAgain(LvolError):

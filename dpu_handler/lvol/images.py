@@ -18,7 +18,7 @@ from dpu_handler.lvol import target as seen
 from dpu_handler.lvol.errors import CallAgain, InvalidRequest, LvolError, NoSuchObject, NotNow
 from dpu_handler.lvol.execution import converge
 from dpu_handler.lvol.pool import Pool
-from dpu_handler.lvol.records import DroppedImages
+from dpu_handler.lvol.records import DROPPED, IMPORTED, ImageMarks
 from dpu_handler.lvol.target import Lvol, Target
 
 _LOG = logging.getLogger(__name__)
@@ -33,7 +33,8 @@ class Images:
         self._directory = directory
         self._pool = pool
         self._lvstore = pool.lvstore
-        self._dropped = DroppedImages(pool.state_dir / "dropped-images")
+        self._imported = ImageMarks(pool.state_dir / "images", IMPORTED)
+        self._dropped = ImageMarks(pool.state_dir / "dropped-images", DROPPED)
         self._changing: dict[str, asyncio.Lock] = {}
         self._cloning: Counter[str] = Counter()
 
@@ -58,6 +59,8 @@ class Images:
             if sha256 in self._dropped:
                 self._dropped.remove(sha256)
             state = await self._observe(target, sha256)
+            if sha256 not in self._imported:
+                await self._imported.add(sha256)
             if state.snapshot is None:
                 await asyncio.to_thread(self._verify, sha256)
             path = str(self._path(sha256))
@@ -71,6 +74,12 @@ class Images:
         if snapshot is None:
             raise CallAgain(f"Importing image {sha256}: its snapshot is gone again. Call again.")
         return snapshot
+
+    async def every(self, target: Target) -> dict[str, Lvol]:
+        """Snapshots of images by their contents' sha256; those that were dropped are nobody's to ask for any more."""
+        known = {names.image_snapshot(sha256): sha256 for sha256 in self._imported if sha256 not in self._dropped}
+        found = {each.name: each for each in await self._pool.every(target) if each.is_snapshot}
+        return {sha256: found[name] for name, sha256 in sorted(known.items()) if name in found}
 
     async def drop(self, target: Target, sha256: str) -> None:
         """Nobody names the image any more: it goes now, or with the last volume that stands on it (``sweep``)."""
@@ -96,6 +105,7 @@ class Images:
 
             await converge(target, f"Deleting image {sha256}", plan)
             if sha256 in self._dropped and await self._observe(target, sha256) == planning.ImageState():
+                self._imported.remove(sha256)
                 self._dropped.remove(sha256)
                 _LOG.info("deleted image=%s", sha256)
 

@@ -41,6 +41,11 @@ def image_of_handle(snapshot_id: str) -> str | None:
     return None if match is None else match[1]
 
 
+def image_handle(sha256: str) -> str:
+    """CSI snapshot id of an image."""
+    return f"image-{sha256}"
+
+
 def image_snapshot(sha256: str) -> str:
     """Snapshot that is the image with that content."""
     return "img-" + sha256[:40]

@@ -69,6 +69,16 @@ class Pool:
             raise CallAgain(f"Looking for {' and '.join(names)}: the pool is not open on the target yet. Call again.")
         return found
 
+    async def every(self, target: Target) -> list[Lvol]:
+        """All lvols and snapshots, none left out because the pool is being opened. Raises ``CallAgain``."""
+        while self._opening.locked():
+            async with self._opening:
+                pass
+        store, found = await asyncio.gather(seen.lvstore(target, self.lvstore), seen.lvols(target, self.lvstore))
+        if store is None:
+            raise CallAgain("Listing the pool: it is not open on the target yet. Call again.")
+        return found
+
     async def _open(self, target: Target) -> None:
         self.make_file()
         await converge(target, f"Opening the pool {self.file}", lambda: self._plan_bdev(target))

@@ -4,7 +4,8 @@ One JSON file a volume that was ever exported: who holds it, and the generation 
 to disk, *before* the target is asked for anything, so that after a crash at any point an earlier generation is never
 handed out again.
 
-One empty file for each image that is to go and may not be gone yet.
+One empty file for each image that may be in the pool, whose snapshot's name has room for a part of its sha256 only;
+and one for each that is to go and may not be gone yet.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-_DROPPED = ".dropped"
+IMPORTED, DROPPED = ".imported", ".dropped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +58,14 @@ class ExportRecords:
         return self._directory / f"{lvol_uuid}.json"
 
 
-class DroppedImages:
-    """Images that nobody names any more, each a file ``<sha256>.dropped``: they go with the last volume on them."""
+class ImageMarks:
+    """Images of which one thing is so, each a file ``<sha256>`` with a suffix that says what."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, suffix: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
-        self._known = {path.stem for path in directory.glob(f"*{_DROPPED}")}
+        self._suffix = suffix
+        self._known = {path.stem for path in directory.glob(f"*{suffix}")}
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._known))
@@ -77,12 +79,12 @@ class DroppedImages:
         self._known.add(sha256)
 
     def remove(self, sha256: str) -> None:
-        """It is gone, or wanted again."""
+        """It is so no more."""
         self._path(sha256).unlink(missing_ok=True)
         self._known.discard(sha256)
 
     def _path(self, sha256: str) -> Path:
-        return self._directory / f"{sha256}{_DROPPED}"
+        return self._directory / f"{sha256}{self._suffix}"
 
 
 def _read(path: Path) -> ExportRecord:

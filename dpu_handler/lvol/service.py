@@ -8,9 +8,10 @@ from google.protobuf import wrappers_pb2
 
 from dpu_handler.lvol import DRIVER_NAME, names
 from dpu_handler.lvol.driver import Driver
-from dpu_handler.lvol.errors import InvalidRequest
+from dpu_handler.lvol.errors import InvalidRequest, NoSuchPage
 from dpu_handler.lvol.interception import Context
 from dpu_handler.lvol.volumes import SizeRange
+from provider.api.names import INVENTORY_EXCLUSIVE, MANIFEST_INVENTORY
 from provider.runtime.csi import csi_pb2, csi_pb2_grpc
 
 PARAMETER_IMAGE_SHA256 = "imageSha256"
@@ -20,6 +21,7 @@ PARAMETER_IMAGE_SIZE_BYTES = "imageSizeBytes"
 """CreateVolume parameter that goes with it, for drivers that cannot know; this one asks its snapshot."""
 
 _PARAMETERS = frozenset({PARAMETER_IMAGE_SHA256, PARAMETER_IMAGE_SIZE_BYTES})
+_MANIFEST = {MANIFEST_INVENTORY: INVENTORY_EXCLUSIVE}
 _SIDECARS = "csi.storage.k8s.io/"
 """Parameters of that prefix are csi-provisioner's own (``--extra-create-metadata``)."""
 
@@ -31,6 +33,7 @@ _CAPABILITIES = (
     _RPC.CREATE_DELETE_VOLUME,
     _RPC.PUBLISH_UNPUBLISH_VOLUME,
     _RPC.EXPAND_VOLUME,
+    _RPC.LIST_VOLUMES,
     _RPC.GET_CAPACITY,
 )
 
@@ -42,8 +45,10 @@ class IdentityService(csi_pb2_grpc.IdentityServicer):
         self._driver = driver
 
     async def GetPluginInfo(self, request: Any, context: Context) -> csi_pb2.GetPluginInfoResponse:
-        """Name and version."""
-        return csi_pb2.GetPluginInfoResponse(name=DRIVER_NAME, vendor_version=metadata.version("metalplane"))
+        """Name and version, and that nobody beside its caller's cluster has volumes in the pool."""
+        return csi_pb2.GetPluginInfoResponse(
+            name=DRIVER_NAME, vendor_version=metadata.version("metalplane"), manifest=_MANIFEST
+        )
 
     async def GetPluginCapabilities(self, request: Any, context: Context) -> csi_pb2.GetPluginCapabilitiesResponse:
         """A controller service, and growth of volumes that are in use."""
@@ -129,6 +134,35 @@ class ControllerService(csi_pb2_grpc.ControllerServicer):
         if sha256 is not None:
             await self._driver.drop_image(sha256)
         return csi_pb2.DeleteSnapshotResponse()
+
+    async def ListVolumes(self, request: csi_pb2.ListVolumesRequest, context: Context) -> csi_pb2.ListVolumesResponse:
+        """All volumes, a page at a time; a token is the id of the last volume of the page before."""
+        if request.max_entries < 0:
+            raise InvalidRequest("max_entries cannot be negative")
+        if request.starting_token and not names.is_volume_id(request.starting_token):
+            raise NoSuchPage(f"starting_token {request.starting_token!r} is of no list of this driver: begin anew")
+        rest = [each for each in await self._driver.volumes() if each.uuid > request.starting_token]
+        page = rest[: request.max_entries or None]
+        entry = csi_pb2.ListVolumesResponse.Entry
+        volumes = (csi_pb2.Volume(volume_id=each.uuid, capacity_bytes=each.size_bytes) for each in page)
+        return csi_pb2.ListVolumesResponse(
+            entries=[entry(volume=volume) for volume in volumes],
+            next_token=page[-1].uuid if len(page) < len(rest) else "",
+        )
+
+    async def ListSnapshots(
+        self, request: csi_pb2.ListSnapshotsRequest, context: Context
+    ) -> csi_pb2.ListSnapshotsResponse:
+        """The snapshots of images, all at once. As ``DeleteSnapshot``, for who knows of them: not announced."""
+        if request.source_volume_id or request.starting_token:
+            return csi_pb2.ListSnapshotsResponse()
+        snapshots = [
+            csi_pb2.Snapshot(size_bytes=each.size_bytes, snapshot_id=names.image_handle(sha256), ready_to_use=True)
+            for sha256, each in (await self._driver.images()).items()
+            if request.snapshot_id in ("", names.image_handle(sha256))
+        ]
+        entry = csi_pb2.ListSnapshotsResponse.Entry
+        return csi_pb2.ListSnapshotsResponse(entries=[entry(snapshot=each) for each in snapshots])
 
     async def ValidateVolumeCapabilities(
         self, request: csi_pb2.ValidateVolumeCapabilitiesRequest, context: Context

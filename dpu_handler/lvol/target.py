@@ -63,8 +63,19 @@ class Subsystem:
 async def lvol(target: Target, name: str) -> Lvol | None:
     """The lvol of that UUID or alias (lvstore/name), or None; a bdev of another kind is none either."""
     bdev = await _bdev(target, name)
-    detail = None if bdev is None else bdev["driver_specific"].get("lvol")
-    if bdev is None or detail is None:
+    return None if bdev is None else _lvol(bdev, name)
+
+
+async def lvols(target: Target, lvstore: str) -> list[Lvol]:
+    """All lvols and snapshots of an lvstore."""
+    bdevs = await target.call("bdev_get_bdevs")
+    inside = (bdev for bdev in bdevs if any(alias.startswith(f"{lvstore}/") for alias in bdev.get("aliases", ())))
+    return [found for found in (_lvol(bdev, bdev["name"]) for bdev in inside) if found is not None]
+
+
+def _lvol(bdev: dict[str, Any], name: str) -> Lvol | None:
+    detail = bdev["driver_specific"].get("lvol")
+    if detail is None:
         return None
     alias = next(iter(bdev.get("aliases", ())), name)
     return Lvol(

@@ -89,6 +89,11 @@ class Volumes:
             raise NoSuchObject(f"There is no volume {uuid} in lvstore {self._lvstore}.")
         return found
 
+    async def every(self, target: Target) -> list[Lvol]:
+        """All volumes, in the order of their ids."""
+        found = await self._pool.every(target)
+        return sorted((each for each in found if _is_volume(each)), key=lambda each: each.uuid)
+
     async def room(self, target: Target) -> Lvstore:
         """The lvstore and what is free in it."""
         store = await seen.lvstore(target, self._lvstore)

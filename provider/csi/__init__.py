@@ -5,9 +5,10 @@ calls their controller service. The real kube-controller-manager binds. It never
 CSI driver will do.
 Neighbours: ``planning`` decides (pure), ``driver`` calls one driver over gRPC; ``persistentvolumeclaim``,
 ``persistentvolume``, ``volumeattachment`` and ``machineimage`` are the controllers, one noun each; ``imagesnapshots``
-says which of an image's contents a driver has a snapshot of.
+says which of an image's contents a driver has a snapshot of; ``orphans`` looks for what no object names.
 """
 
+from provider.csi import orphans
 from provider.csi.assembly import build
 
-__all__ = ["build"]
+__all__ = ["build", "orphans"]

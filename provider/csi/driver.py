@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import grpc
 import grpc.aio
 
+from provider.api.names import INVENTORY_EXCLUSIVE, MANIFEST_INVENTORY
 from provider.csi.errors import CSIError, from_grpc
 from provider.runtime.csi import csi_pb2, csi_pb2_grpc
 from provider.runtime.lease import Leadership
@@ -50,6 +51,7 @@ class Driver:
             if credentials is None
             else grpc.aio.secure_channel(endpoint, credentials)
         )
+        self._identity = csi_pb2_grpc.IdentityStub(self._channel)
         self._controller = csi_pb2_grpc.ControllerStub(self._channel)
 
     async def create_volume(
@@ -80,6 +82,35 @@ class Driver:
         except CSIError as error:
             if not error.unimplemented:
                 raise
+
+    async def is_exclusive(self) -> bool:
+        """Whether all that the driver has belongs to this cluster: others' volumes are not ours to miss an owner of."""
+        call = self._identity.GetPluginInfo
+        answer = await self._call("GetPluginInfo", self.name, call, csi_pb2.GetPluginInfoRequest())
+        return bool(answer.manifest.get(MANIFEST_INVENTORY) == INVENTORY_EXCLUSIVE)
+
+    async def volumes(self) -> dict[str, int]:
+        """ListVolumes, all pages: size in bytes by handle."""
+        found: dict[str, int] = {}
+        token = ""
+        while True:
+            request = csi_pb2.ListVolumesRequest(starting_token=token)
+            answer = await self._call("ListVolumes", self.name, self._controller.ListVolumes, request)
+            found |= {each.volume.volume_id: each.volume.capacity_bytes for each in answer.entries}
+            token = answer.next_token
+            if not token:
+                return found
+
+    async def snapshots(self) -> dict[str, int]:
+        """ListSnapshots: size in bytes by handle; none of a driver that keeps none."""
+        call = self._controller.ListSnapshots
+        try:
+            answer = await self._call("ListSnapshots", self.name, call, csi_pb2.ListSnapshotsRequest())
+        except CSIError as error:
+            if not error.unimplemented:
+                raise
+            return {}
+        return {each.snapshot.snapshot_id: each.snapshot.size_bytes for each in answer.entries}
 
     async def expand_volume(self, handle: str, size_bytes: int, *, block: bool) -> int:
         """ControllerExpandVolume; the size in bytes that the volume has afterwards."""

@@ -7,7 +7,7 @@ import json
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from itertools import chain
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from dpu_handler.lvol.names import image_snapshot
+from dpu_handler.lvol.records import IMPORTED
 from sandbox.cloud import Cloud
 from sandbox.process import marked
 from sandbox.targets import dpu_target
@@ -45,7 +46,7 @@ def inventory(cloud: Cloud) -> Counter[str]:
         "object": cloud.kubectl.run("get", _KINDS, "-A", "-o", "name", "--ignore-not-found").split(),
         "secret": cloud.kubectl.run("get", "secrets", "-A", "-o", "name").split(),
         "claim": cloud.kubectl.run("get", "servers", "-o", "jsonpath={.items[*].spec.claimRef}").split(),
-        "file": _files(layout.files, layout.run),
+        "file": (line for line in _files(layout.files, layout.run) if not _is_mark_of(line, digests)),
         "process": _processes(layout.run),
     }
     return Counter(f"{place}: {line}" for place, each in lines.items() for line in each)
@@ -101,6 +102,12 @@ def _files(*roots: Path) -> Iterator[str]:
             its_own = _OWN_AFFAIRS.intersection(path.relative_to(root).parts) or path.name in _EPHEMERAL
             if not its_own and not path.is_dir():
                 yield str(path)
+
+
+def _is_mark_of(line: str, digests: Sequence[str]) -> bool:
+    """Whether it is what the storage node keeps beside the snapshot of an image that somebody names."""
+    path = Path(line)
+    return path.suffix == IMPORTED and path.stem in digests
 
 
 def _processes(run: Path) -> Iterator[str]:

@@ -217,6 +217,11 @@ class ControllerStub:
                 request_serializer=provider_dot_runtime_dot_csi_dot_csi__pb2.ValidateVolumeCapabilitiesRequest.SerializeToString,
                 response_deserializer=provider_dot_runtime_dot_csi_dot_csi__pb2.ValidateVolumeCapabilitiesResponse.FromString,
                 _registered_method=True)
+        self.ListVolumes = channel.unary_unary(
+                '/csi.v1.Controller/ListVolumes',
+                request_serializer=provider_dot_runtime_dot_csi_dot_csi__pb2.ListVolumesRequest.SerializeToString,
+                response_deserializer=provider_dot_runtime_dot_csi_dot_csi__pb2.ListVolumesResponse.FromString,
+                _registered_method=True)
         self.GetCapacity = channel.unary_unary(
                 '/csi.v1.Controller/GetCapacity',
                 request_serializer=provider_dot_runtime_dot_csi_dot_csi__pb2.GetCapacityRequest.SerializeToString,
@@ -226,6 +231,11 @@ class ControllerStub:
                 '/csi.v1.Controller/DeleteSnapshot',
                 request_serializer=provider_dot_runtime_dot_csi_dot_csi__pb2.DeleteSnapshotRequest.SerializeToString,
                 response_deserializer=provider_dot_runtime_dot_csi_dot_csi__pb2.DeleteSnapshotResponse.FromString,
+                _registered_method=True)
+        self.ListSnapshots = channel.unary_unary(
+                '/csi.v1.Controller/ListSnapshots',
+                request_serializer=provider_dot_runtime_dot_csi_dot_csi__pb2.ListSnapshotsRequest.SerializeToString,
+                response_deserializer=provider_dot_runtime_dot_csi_dot_csi__pb2.ListSnapshotsResponse.FromString,
                 _registered_method=True)
         self.ControllerGetCapabilities = channel.unary_unary(
                 '/csi.v1.Controller/ControllerGetCapabilities',
@@ -272,6 +282,12 @@ class ControllerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListVolumes(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCapacity(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -279,6 +295,12 @@ class ControllerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSnapshot(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSnapshots(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -324,6 +346,11 @@ def add_ControllerServicer_to_server(servicer, server):
                     request_deserializer=provider_dot_runtime_dot_csi_dot_csi__pb2.ValidateVolumeCapabilitiesRequest.FromString,
                     response_serializer=provider_dot_runtime_dot_csi_dot_csi__pb2.ValidateVolumeCapabilitiesResponse.SerializeToString,
             ),
+            'ListVolumes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVolumes,
+                    request_deserializer=provider_dot_runtime_dot_csi_dot_csi__pb2.ListVolumesRequest.FromString,
+                    response_serializer=provider_dot_runtime_dot_csi_dot_csi__pb2.ListVolumesResponse.SerializeToString,
+            ),
             'GetCapacity': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCapacity,
                     request_deserializer=provider_dot_runtime_dot_csi_dot_csi__pb2.GetCapacityRequest.FromString,
@@ -333,6 +360,11 @@ def add_ControllerServicer_to_server(servicer, server):
                     servicer.DeleteSnapshot,
                     request_deserializer=provider_dot_runtime_dot_csi_dot_csi__pb2.DeleteSnapshotRequest.FromString,
                     response_serializer=provider_dot_runtime_dot_csi_dot_csi__pb2.DeleteSnapshotResponse.SerializeToString,
+            ),
+            'ListSnapshots': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSnapshots,
+                    request_deserializer=provider_dot_runtime_dot_csi_dot_csi__pb2.ListSnapshotsRequest.FromString,
+                    response_serializer=provider_dot_runtime_dot_csi_dot_csi__pb2.ListSnapshotsResponse.SerializeToString,
             ),
             'ControllerGetCapabilities': grpc.unary_unary_rpc_method_handler(
                     servicer.ControllerGetCapabilities,
@@ -491,6 +523,33 @@ class Controller:
             _registered_method=True)
 
     @staticmethod
+    def ListVolumes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/csi.v1.Controller/ListVolumes',
+            provider_dot_runtime_dot_csi_dot_csi__pb2.ListVolumesRequest.SerializeToString,
+            provider_dot_runtime_dot_csi_dot_csi__pb2.ListVolumesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetCapacity(request,
             target,
             options=(),
@@ -534,6 +593,33 @@ class Controller:
             '/csi.v1.Controller/DeleteSnapshot',
             provider_dot_runtime_dot_csi_dot_csi__pb2.DeleteSnapshotRequest.SerializeToString,
             provider_dot_runtime_dot_csi_dot_csi__pb2.DeleteSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSnapshots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/csi.v1.Controller/ListSnapshots',
+            provider_dot_runtime_dot_csi_dot_csi__pb2.ListSnapshotsRequest.SerializeToString,
+            provider_dot_runtime_dot_csi_dot_csi__pb2.ListSnapshotsResponse.FromString,
             options,
             channel_credentials,
             insecure,
