@@ -96,11 +96,11 @@ class Cluster:
         query = (("fieldManager", _FIELD_MANAGER), *(DRY_RUN if dry_run else ()))
         return self._asked("POST", path(resource, metadata.get("namespace")), attempt, query, obj)
 
-    def patch(self, resource: ResourceType, name: str, body: Json, attempt: str) -> Json:
-        """Change some fields of a cluster-scoped object (RFC 7386, JSON Merge Patch)."""
+    def patch(self, resource: ResourceType, name: str, body: Json, attempt: str, namespace: str | None = None) -> Json:
+        """Change some fields of an object (RFC 7386, JSON Merge Patch). Raises ``ConflictError``."""
         query = (("fieldManager", _FIELD_MANAGER),)
         form = "application/merge-patch+json"
-        return self._asked("PATCH", path(resource, None, name), attempt, query, body, form)
+        return self._asked("PATCH", path(resource, namespace, name), attempt, query, body, form)
 
     def act(self, verb: str, name: str, options: Json, attempt: str, *, dry_run: bool = False) -> Json:
         """Ask bm-api for a verb of a machine: its ActionResult."""

@@ -52,6 +52,7 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
         _verb("cordon", "keep new machines off a server"),
         _verb("uncordon", "let new machines onto a server again"),
         _verb("image", "list images that machines can boot from"),
+        _verb("orphans", "list what no object claims on DPUs and in the storage, and remove it"),
         _verb("support-bundle", "pack what somebody needs who helps from afar, without secrets"),
     ),
     "bmctl": (

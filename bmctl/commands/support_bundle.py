@@ -62,6 +62,7 @@ def _kinds() -> list[Any]:
         api.CLUSTERPROVIDERCONFIG,
         api.EMULATEDDISK,
         api.EMULATEDNIC,
+        api.ORPHANREPORT,
         api.PERSISTENTVOLUMECLAIM,
         api.PERSISTENTVOLUME,
         api.STORAGECLASS,
