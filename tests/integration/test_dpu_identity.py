@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from provider.api.names import INSTALLATION_NAMESPACE, dpu_namespace, dpu_user
+from provider.api.names import INSTALLATION_NAMESPACE, ORPHAN_REPORT, dpu_namespace, dpu_user
 from provider.api.resources import (
     BAREMETALMACHINE,
     EMULATEDDISK,
     EMULATEDNIC,
     EVENT,
     LEASE,
+    ORPHANREPORT,
     PERSISTENTVOLUME,
     SECRET,
     SERVER,
@@ -58,6 +59,7 @@ OBJECTS: dict[str, tuple[ResourceType, Callable[[str], Json]]] = {
     "EmulatedNIC": (EMULATEDNIC, lambda place: manifest(EMULATEDNIC, "device", place, NIC)),
     "Secret": (SECRET, secret),
     "Lease": (LEASE, lease),
+    "OrphanReport": (ORPHANREPORT, lambda place: manifest(ORPHANREPORT, ORPHAN_REPORT, place, {})),
 }
 DEVICES = {kind: OBJECTS[kind] for kind in ("EmulatedDisk", "EmulatedNIC")}
 FORBIDDEN = http.client.FORBIDDEN
@@ -157,6 +159,23 @@ def test_it_keeps_its_lease_as_a_heartbeat_does_and_no_other(second: Rest) -> No
     assert renewed("another").code == FORBIDDEN
     assert second.ask("GET", LEASE.path(SECOND, "agent")).code == FORBIDDEN
     assert second.ask("DELETE", LEASE.path(SECOND, "agent")).code == FORBIDDEN
+
+
+def test_it_reports_what_no_object_claims_under_one_name(second: Rest, filled: Rest) -> None:
+    def applied(name: str, namespace: str, part: str, body: Json) -> int:
+        path = f"{ORPHANREPORT.path(namespace, name, part or None)}?fieldManager=agent-orphans&force=true"
+        report = manifest(ORPHANREPORT, name, namespace, {})
+        return second.ask("PATCH", path, {**report, **body}, content=APPLY_PATCH).code
+
+    filled.delete(ORPHANREPORT, manifest(ORPHANREPORT, ORPHAN_REPORT, SECOND, {}))
+    assert applied(ORPHAN_REPORT, SECOND, "", {}) == http.client.CREATED
+    port = {"where": "ovs", "kind": "Port", "name": "vm7", "since": "2026-01-01T00:00:00Z"}
+    assert applied(ORPHAN_REPORT, SECOND, "status", {"status": {"orphans": [port]}}) == http.client.OK
+    assert filled.get(ORPHANREPORT, ORPHAN_REPORT, SECOND)["status"]["orphans"] == [port]
+    assert applied("another", SECOND, "", {}) == FORBIDDEN
+    assert applied(ORPHAN_REPORT, FIRST, "", {}) == FORBIDDEN
+    assert applied(ORPHAN_REPORT, INSTALLATION_NAMESPACE, "", {}) == FORBIDDEN
+    assert second.ask("DELETE", ORPHANREPORT.path(SECOND, ORPHAN_REPORT)).code == FORBIDDEN
 
 
 def test_its_first_heartbeat_makes_the_lease(second: Rest, filled: Rest) -> None:

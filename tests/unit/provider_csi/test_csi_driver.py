@@ -50,6 +50,7 @@ def seat() -> Seat:
 async def driver(stub: Stub, seat: Seat, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Driver]:
     made = Driver("lvol", "unix:/nonexistent", Tracer("test"), seat)
     monkeypatch.setattr(made, "_controller", stub)
+    monkeypatch.setattr(made, "_identity", stub)
     yield made
     await made.close()
 
@@ -58,6 +59,9 @@ CALLS: dict[str, Callable[[Driver], Awaitable[object]]] = {
     "CreateVolume": lambda driver: driver.create_volume("pvc-1", 1, {}, block=True),
     "DeleteVolume": lambda driver: driver.delete_volume("handle"),
     "DeleteSnapshot": lambda driver: driver.delete_snapshot("handle"),
+    "GetPluginInfo": lambda driver: driver.is_exclusive(),
+    "ListVolumes": lambda driver: driver.volumes(),
+    "ListSnapshots": lambda driver: driver.snapshots(),
     "ControllerExpandVolume": lambda driver: driver.expand_volume("handle", 2, block=True),
     "ControllerPublishVolume": lambda driver: driver.publish_volume("handle", "node", {}, block=True),
     "ControllerUnpublishVolume": lambda driver: driver.unpublish_volume("handle", "node"),
