@@ -89,7 +89,7 @@ class Driver:
         answer = await self._call("GetPluginInfo", self.name, call, csi_pb2.GetPluginInfoRequest())
         return bool(answer.manifest.get(MANIFEST_INVENTORY) == INVENTORY_EXCLUSIVE)
 
-    async def volumes(self) -> dict[str, int]:
+    async def list_volumes(self) -> dict[str, int]:
         """ListVolumes, all pages: size in bytes by handle."""
         found: dict[str, int] = {}
         token = ""
@@ -101,7 +101,7 @@ class Driver:
             if not token:
                 return found
 
-    async def snapshots(self) -> dict[str, int]:
+    async def list_snapshots(self) -> dict[str, int]:
         """ListSnapshots: size in bytes by handle; none of a driver that keeps none."""
         call = self._controller.ListSnapshots
         try:

@@ -63,7 +63,7 @@ class StorageOrphans:
             raise OrphanStays(str(error)) from error
 
     async def _of_driver(self, driver: Driver, *, fresh: bool) -> Iterable[Ownerless]:
-        volumes, snapshots = await driver.volumes(), await driver.snapshots()
+        volumes, snapshots = await driver.list_volumes(), await driver.list_snapshots()
         client, cache = self._runtime.client, self._runtime.cache
         # Claims before volumes: what has its PersistentVolume when claims are read is found among those.
         making = self._making(driver, await client.list(PERSISTENTVOLUMECLAIM)) if fresh else []

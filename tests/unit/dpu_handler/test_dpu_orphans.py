@@ -1,6 +1,5 @@
 """The agent's report on what nobody claims: seen twice, written on change, and removed only while nobody claims it."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -261,7 +260,7 @@ async def test_a_dpu_that_does_not_answer_is_told_of_once_and_changes_nothing(
 
 
 @pytest.fixture
-def another(agent: Agent) -> Iterator[Key]:
+def another(agent: Agent) -> Key:
     key = Key(NAMESPACE, "by-hand")
     agent.cluster.have(ORPHANREPORT, {"metadata": {"name": key.name, "namespace": NAMESPACE}, "spec": {}})
     return key

@@ -32,10 +32,10 @@ class Storage(RememberingDriver):
     async def is_exclusive(self) -> bool:
         return self.exclusive
 
-    async def volumes(self) -> dict[str, int]:
+    async def list_volumes(self) -> dict[str, int]:
         return dict(self.there)
 
-    async def snapshots(self) -> dict[str, int]:
+    async def list_snapshots(self) -> dict[str, int]:
         return dict(self.images)
 
     async def delete_volume(self, handle: str) -> None:
