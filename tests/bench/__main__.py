@@ -7,6 +7,7 @@ The parts, of which ``--only`` chooses some:
     ovsdb     Open vSwitch's database: our client beside PyPI's IDL, ovs-vsctl and plain Python (``ovsdbclients``)
     cli       bmctl beside kubectl: a process from its start to its end (``cli``)
     boots     create -> ping beside a bare boot and an Ironic-like flow; round trips, writes, footprint (``boots``)
+    verbs     hot plug through the API beside QEMU's own; the console beside ``ipmitool sol`` (``verbs``)
     scale     hundreds of light machines to Ready and back to nothing, beside a replay of their writes (``scale``)
 """
 
@@ -17,7 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sandbox.errors import SandboxError
-from tests.bench import boots, cli, ovsdbclients, scale, spdkclients
+from tests.bench import boots, cli, ovsdbclients, scale, spdkclients, verbs
 from tests.bench.options import Options
 from tests.bench.progress import say
 from tests.bench.report import Report
@@ -27,6 +28,7 @@ _PARTS: Mapping[str, Callable[[Report, Options], None]] = {
     "ovsdb": ovsdbclients.measure,
     "cli": cli.measure,
     "boots": boots.measure,
+    "verbs": verbs.measure,
     "scale": scale.measure,
 }
 _INTERRUPTED = 130
@@ -38,7 +40,7 @@ def main() -> int:
     report = Report()
     try:
         for name in arguments.only:
-            _PARTS[name](report, Options(arguments.samples, arguments.idle_s, arguments.dir, tuple(arguments.machines)))
+            _PARTS[name](report, _options(arguments))
     except SandboxError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -48,6 +50,17 @@ def main() -> int:
     report.write(arguments.output)
     say(f"\nAll samples: {arguments.output}")
     return 0
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    return Options(
+        samples=arguments.samples,
+        idle_s=arguments.idle_s,
+        directory=arguments.dir,
+        fleets=tuple(arguments.machines),
+        plugs=arguments.plugs,
+        keys=arguments.keys,
+    )
 
 
 def _arguments() -> argparse.Namespace:
@@ -66,6 +79,8 @@ def _arguments() -> argparse.Namespace:
         metavar="N,...",
         help="light machines at once, each number in a cloud of its own (default 100,300,1000: half an hour)",
     )
+    parser.add_argument("--plugs", type=_positive, default=50, help="devices of each sort to hot plug (default 50)")
+    parser.add_argument("--keys", type=_positive, default=200, help="keys through each console (default 200)")
     parser.add_argument("--output", type=Path, default=Path("bench.json"), help="all samples (default bench.json)")
     parser.add_argument("--dir", type=Path, help="directory for the cloud, whose logs stay (default: a temporary one)")
     return parser.parse_args()

@@ -4,17 +4,12 @@ So all meet the same machine in the same mood. Round trips, writes and footprint
 traces and audit log, and from the last one at rest. Whatever happens, the cloud is taken down.
 """
 
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 from sandbox.cloud import Cloud
 from tests.bench import bareboot, ironicflow
 from tests.bench.byhand import ServerByHand
 from tests.bench.findings import Findings, Sample
 from tests.bench.footprint import at_rest
+from tests.bench.metalcloud import metal_cloud
 from tests.bench.options import Options
 from tests.bench.progress import say
 from tests.bench.provisioning import Provisioning
@@ -22,13 +17,11 @@ from tests.bench.report import Report
 from tests.bench.roundtrips import OPERATIONS, Trace
 from tests.bench.writes import Audit
 
-_LEDGER = "METALPLANE_BOOT_LEDGER"
-
 
 def measure(report: Report, options: Options) -> None:
     """Bring a cloud up, boot, and report."""
     findings = Findings(options.idle_s)
-    with _cloud(options.directory) as (cloud, ledger):
+    with metal_cloud(options.directory) as (cloud, ledger):
         server = ServerByHand(cloud)
         server.up()
         measuring = _Measuring(cloud, server, Provisioning(cloud, ledger), findings)
@@ -71,18 +64,3 @@ class _Measuring:
         say(f"at rest for {rest_s:g} s")
         self._findings.footprints = at_rest(self._cloud, rest_s)
         self._findings.writes_at_rest = self._audit.ours(settled_at, settled_at + rest_s)
-
-
-@contextmanager
-def _cloud(chosen: Path | None) -> Iterator[tuple[Cloud, Path]]:
-    """A cloud that is up, and the file in which its chassis note their boots."""
-    with tempfile.TemporaryDirectory(prefix="metalplane-bench-") as temporary:
-        ledger = Path(temporary) / "boots"
-        os.environ[_LEDGER] = str(ledger)  # the chassis inherits it
-        cloud = Cloud(chosen or temporary, progress=say)
-        try:
-            say("Bringing a metal cloud up")
-            cloud.up()
-            yield cloud, ledger
-        finally:
-            cloud.down()

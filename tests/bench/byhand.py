@@ -26,9 +26,9 @@ from tests.conformance.emulation.rig import Caller
 
 DISK_BYTES = 1 << 30
 
-_SERVER, _REPRESENTOR = "bare0", "bare0"
-_MAC = "02:00:00:00:ba:7e"
-_NIC_SLOT = min(inventory.NIC_SLOTS)
+_SERVER, REPRESENTOR = "bare0", "bare0"
+MAC = "02:00:00:00:ba:7e"
+NIC_SLOT = min(inventory.NIC_SLOTS)
 _CHASSIS, _STORAGE = f"chassis-{_SERVER}", f"storage-{_SERVER}"
 
 
@@ -53,16 +53,16 @@ class ServerByHand:
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
         self.files = cloud.layout.files / _SERVER
-        self._run = cloud.layout.run / _SERVER
-        self._emulation = Caller(self._run / "emulation.sock")
-        self._control = Caller(self._run / "control.sock")
+        self.run = cloud.layout.run / _SERVER
+        self._emulation = Caller(self.run / "emulation.sock")
+        self._control = Caller(self.run / "control.sock")
 
     def up(self) -> None:
         """Have the chassis running and its representor in the tenant's VLAN."""
-        for directory in (self.files, self._run):
+        for directory in (self.files, self.run):
             directory.mkdir()
         self.cloud.supervisor.start([self._chassis()])
-        fabric.dpu_switch(self.cloud.layout, 0).ensure_port(BRIDGE, _REPRESENTOR, vlan=inventory.FIRST_TENANT.vlan)
+        fabric.dpu_switch(self.cloud.layout, 0).ensure_port(BRIDGE, REPRESENTOR, vlan=inventory.FIRST_TENANT.vlan)
 
     @property
     def image(self) -> Path:
@@ -81,7 +81,7 @@ class ServerByHand:
 
     def seed(self, name: str, address: str, user_data: bytes | None = None) -> Path:
         """What the product renders for the example machine, with this server's MAC and another address."""
-        nic = SeedNIC("eth0", _MAC, (f"{address}/{PREFIX_BITS}",), gateway=inventory.FIRST_TENANT.gateway)
+        nic = SeedNIC("eth0", MAC, (f"{address}/{PREFIX_BITS}",), gateway=inventory.FIRST_TENANT.gateway)
         parameters = SeedParameters(hostname=NAME, ssh_authorized_keys=[public_key(self.cloud)])
         path = self.files / name
         path.unlink(missing_ok=True)
@@ -102,23 +102,24 @@ class ServerByHand:
         """With these disks and the NIC plugged and the power asked for; off and empty afterwards."""
         for disk in disks:
             self._plug(disk)
-        nic = {"kind": "virtio_net", "backing": {"representor": _REPRESENTOR}, "mac": _MAC}
-        self._emulation("emulation_plug", slot=_NIC_SLOT, **nic)
+        nic = {"kind": "virtio_net", "backing": {"representor": REPRESENTOR}, "mac": MAC}
+        self._emulation("emulation_plug", slot=NIC_SLOT, **nic)
         try:
             self._control("power_on")
             yield
         finally:
             self._control("power_off")
-            for slot in (*(disk.slot for disk in disks), _NIC_SLOT):
+            for slot in (*(disk.slot for disk in disks), NIC_SLOT):
                 self._emulation("emulation_unplug", slot=slot)
 
     def _plug(self, disk: Disk) -> None:
         order = {} if disk.boot_index is None else {"boot_index": disk.boot_index}
-        backing = {"vhost_socket": str(self._socket(disk))}
+        backing = {"vhost_socket": str(self.socket(disk))}
         self._emulation("emulation_plug", slot=disk.slot, kind="virtio_blk", backing=backing, **order)
 
-    def _socket(self, disk: Disk) -> Path:
-        return self._run / f"{disk.name}.sock"
+    def socket(self, disk: Disk) -> Path:
+        """Where the storage daemon serves a disk."""
+        return self.run / f"{disk.name}.sock"
 
     def _chassis(self) -> ProcessSpec:
         layout, size = self.cloud.layout, inventory.server_size(DEFAULT_IMAGE)
@@ -127,10 +128,10 @@ class ServerByHand:
             "uuid": uuid.uuid5(uuid.NAMESPACE_URL, f"sandbox:{layout.id}:{_SERVER}"),
             "emulation-socket": self._emulation.path,
             "control-socket": self._control.path,
-            "console-socket": self._run / "console.sock",
+            "console-socket": self.run / "console.sock",
             "state-dir": self.files,
             "netns": layout.dpu_namespace(0),
-            "representors": _REPRESENTOR,
+            "representors": REPRESENTOR,
             "slots": inventory.SLOTS,
             "cpus": size.cpus,
             "memory-mib": size.memory_mib,
@@ -148,12 +149,12 @@ class ServerByHand:
             source = f"file.driver=file,file.filename={disk.file},read-only={_switch(not disk.writable)}"
             argv += ["--blockdev", f"driver={disk.format},node-name={disk.name},{source}"]
             argv += ["--export", self._export(disk)]
-        ready = tuple(Ready("unix", str(self._socket(disk))) for disk in disks)
+        ready = tuple(Ready("unix", str(self.socket(disk))) for disk in disks)
         return ProcessSpec(_STORAGE, tuple(argv), ready=ready)
 
     def _export(self, disk: Disk) -> str:
         mode = f"writable={_switch(disk.writable)},writethrough=off,num-queues=1,logical-block-size=512"
-        where = f"addr.type=unix,addr.path={self._socket(disk)}"
+        where = f"addr.type=unix,addr.path={self.socket(disk)}"
         return f"type=vhost-user-blk,id=export-{disk.name},node-name={disk.name},{where},{mode}"
 
 

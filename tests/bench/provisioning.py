@@ -4,10 +4,8 @@ The clock starts as the request that creates the machine leaves, over a connecti
 what the chassis notes in the ledger of boots; the ping is seen from the tenant's side, not read from the status.
 """
 
-import http.client
-import json
-import ssl
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -16,10 +14,10 @@ from typing import Any
 import yaml
 
 from provider.api.resources import BAREMETALMACHINE
-from sandbox import inventory, state
+from sandbox import inventory
 from sandbox.cloud import Cloud
+from tests.bench.apiconnection import ApiConnection
 from tests.bench.firstreply import FirstReply
-from tests.bench.waiting import BenchFailed
 
 Json = dict[str, Any]
 
@@ -60,9 +58,10 @@ class Provisioning:
         """Create the machine, and return when its status says Ready too."""
         boots = len(self._boots())
         with FirstReply(self._cloud, ADDRESS) as reply:
-            connection = self._connect()
-            began, created_at = time.monotonic(), time.time()
-            uid = _post(connection, example(self._cloud))
+            machine = example(self._cloud)
+            with closing(ApiConnection(self._cloud)) as connection:
+                began, created_at = time.monotonic(), time.time()
+                uid: str = connection.post(BAREMETALMACHINE.path(NAMESPACE), machine)["metadata"]["uid"]
             ping_s = reply.wait(BOOT_S) - began
         power_on_at = self._boots()[boots]
         self._wait("--for=condition=Ready", within_s=BOOT_S)
@@ -84,17 +83,6 @@ class Provisioning:
         lines = self._ledger.read_text().splitlines() if self._ledger.exists() else []
         return [float(at) for at, server, _ in map(str.split, lines) if server == "server0"]
 
-    def _connect(self) -> http.client.HTTPSConnection:
-        """A connection to the API server as its administrator, open before the clock starts."""
-        directory = self._cloud.layout.pki / "cluster"
-        tls = ssl.create_default_context(cafile=str(directory / "ca.crt"))
-        tls.load_cert_chain(directory / "admin.crt", directory / "admin.key")
-        chosen = state.read(self._cloud.layout.state)
-        assert chosen is not None, "the cloud is up"
-        connection = http.client.HTTPSConnection("127.0.0.1", chosen.ports.apiserver, timeout=BOOT_S, context=tls)
-        connection.connect()
-        return connection
-
 
 def public_key(cloud: Cloud) -> str:
     return cloud.layout.ssh_key.with_suffix(".pub").read_text().strip()
@@ -108,18 +96,3 @@ def example(cloud: Cloud) -> Json:
     assert address == f"{ADDRESS}/{PREFIX_BITS}", f"the example has another address now: {address}"
     machine["spec"]["cloudInit"] = {"sshAuthorizedKeys": [public_key(cloud)]}
     return machine
-
-
-def _post(connection: http.client.HTTPSConnection, machine: Json) -> str:
-    """Create the machine; its UID."""
-    try:
-        headers = {"Content-Type": "application/json"}
-        connection.request("POST", BAREMETALMACHINE.path(NAMESPACE), json.dumps(machine), headers)
-        response = connection.getresponse()
-        body: Json = json.loads(response.read())
-    finally:
-        connection.close()
-    if response.status != http.client.CREATED:
-        raise BenchFailed(f"Creating machine {NAME}", cause=str(body.get("message")))
-    uid: str = body["metadata"]["uid"]
-    return uid

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from provider.runtime.tracing.otlp_json import decode_span, spans_of
 from sandbox.paths import Layout
+from tests.bench import spans
+from tests.bench.spans import Span
 from tests.bench.waiting import BenchFailed, wait_for
 
 _LOGS = {"spdk": "spdk-{place}.requests.jsonl", "emulation": "emulation-{place}.requests.jsonl"}
@@ -87,7 +88,7 @@ class Trace:
 
     def __init__(self, layout: Layout, machine_uid: str) -> None:
         self._layout = layout
-        self._trace_id = machine_uid.replace("-", "")
+        self._machine_uid = machine_uid
 
     def requests_of(self, operation: Operation) -> list[Request]:
         """All requests of the operation, in one reconcile or in several of the same object."""
@@ -107,17 +108,11 @@ class Trace:
         return None
 
     def _works(self, name: str) -> Iterator[Work]:
-        spans = list(self._spans())
-        for span in spans:
+        found = list(spans.of_machine(self._layout, self._machine_uid))
+        for span in found:
             if span.name == name:
-                sent = tuple(_request(each) for each in spans if each.parent_span_id == span.span_id and _asks(each))
+                sent = tuple(_request(each) for each in found if each.parent_span_id == span.span_id and _asks(each))
                 yield Work(name, str(span.attributes.get("k8s.object", span.span_id)), span.start_ns, sent)
-
-    def _spans(self) -> Iterator["_Span"]:
-        for path in self._layout.trace.glob("*.jsonl"):
-            for line in path.read_bytes().splitlines():
-                if self._trace_id.encode() in line:
-                    yield from (_Span.decode(span) for span in spans_of(line))
 
     def _check_logged(self, operation: Operation, requests: Sequence[Request]) -> None:
         for service, file in _LOGS.items():
@@ -127,29 +122,11 @@ class Trace:
                 raise BenchFailed(f"Comparing the trace with {path}", cause=f"{len(missing)} spans have no request")
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """What is needed of an encoded span."""
-
-    name: str
-    span_id: str
-    parent_span_id: str
-    start_ns: int
-    end_ns: int
-    attributes: dict[str, object]
-
-    @classmethod
-    def decode(cls, encoded: dict[str, object]) -> "_Span":
-        span = decode_span(encoded)
-        end_ns = int(str(encoded["endTimeUnixNano"]))
-        return cls(span.name, span.span_id, span.parent_span_id, span.start_ns, end_ns, dict(span.attributes))
-
-
-def _asks(span: _Span) -> bool:
+def _asks(span: Span) -> bool:
     return span.attributes.get("rpc.system") == "jsonrpc"
 
 
-def _request(span: _Span) -> Request:
+def _request(span: Span) -> Request:
     service, method, number = (span.attributes[f"rpc.{key}"] for key in ("service", "method", "jsonrpc.request_id"))
     return Request(str(service), str(method), int(str(number)), span.start_ns, span.end_ns)
 

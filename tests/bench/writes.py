@@ -7,7 +7,6 @@ refused write counts too, for it was asked.
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -45,27 +44,35 @@ class Audit:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._read_bytes = 0
+        self._writes: list[Write] = []
 
     def ours(self, since: float, until: float) -> list[Write]:
         """What counts, of the time between two moments."""
         return [write for write in self._ours() if since <= write.at < until]
 
-    def wait_quiet(self) -> float:
+    def wait_quiet(self, quiet_s: float = _QUIET_S) -> float:
         """Return when nothing of ours was written for a while: the moment, by Unix time."""
 
         def quiet_since() -> float | None:
             last = max((write.at for write in self._ours()), default=0.0)
             now = time.time()
-            return now if now - last > _QUIET_S else None
+            return now if now - last > quiet_s else None
 
         return wait_for("no more API writes of ours", quiet_since)
 
-    def _ours(self) -> Iterator[Write]:
-        for line in self._path.read_bytes().splitlines(keepends=True):
-            if line.endswith(b"\n"):  # one that is being written is for the next look
+    def _ours(self) -> list[Write]:
+        """All so far: the log grows, and only what is new is read."""
+        with self._path.open("rb") as log:
+            log.seek(self._read_bytes)
+            for line in log:
+                if not line.endswith(b"\n"):  # one that is being written is for the next look
+                    break
+                self._read_bytes += len(line)
                 write = _write(json.loads(line))
                 if write.user in OURS and write.resource.partition("/")[0] not in _NOT_COUNTED:
-                    yield write
+                    self._writes.append(write)
+        return self._writes
 
 
 def by_kind(writes: list[Write]) -> Counter[tuple[str, str]]:
