@@ -1,6 +1,6 @@
 """A watcher inside a guest, and the host's ear at its serial console: when a device was seen in there.
 
-The watcher looks at the guest's disks and network interfaces every few milliseconds, without starting a process, and
+The watcher looks at the guest's disks and network interfaces every ten milliseconds, without starting a process, and
 prints what came and went on the serial port. QEMU appends that to a file, in which each whole line is given the host's
 time; so no clock of the guest counts, and all servers are watched alike. What the watcher takes by itself is measured
 by marks: a line printed just before a file appears that it watches too.
@@ -19,7 +19,8 @@ from tests.e2e.tenant import Machine
 
 DISKS, NICS, MARKS = "/sys/block/", "/sys/class/net/", "/run/marks/"
 
-_EVERY_S = 0.005
+_EVERY_S = 0.01
+"""Half of that would cost an emulated guest a third of a core."""
 _WATCHER = f"""
 exec 3>/dev/ttyS0 4<>/run/pause
 seen=
