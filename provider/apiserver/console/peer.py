@@ -4,6 +4,7 @@ Each way sends before it reads the next frame, so flow control reaches from one 
 by the secret of the replicas; what the caller may do is decided, and asked again, where the caller is connected.
 """
 
+import os
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from provider.apiserver.console.session import (
     first_of,
     open_websocket,
     say_goodbye,
+    upgrade,
 )
 
 PATH = "/internal/consoles/{server}"
@@ -90,7 +92,7 @@ class Peers:
         """Serve ``request`` with the console that the replica at ``address`` has. Raises ConsoleError, KubeError."""
         async with await self._connect(wish, address) as owner:
             client = open_websocket(request)
-            await client.prepare(request)
+            await upgrade(client, request)
             guard = Guard(request, reauthorise, self._limits, idles=lambda: False)  # the owner knows who is idle
             ended = await first_of(_show(owner, client), _listen(client, owner), guard.watch())
         # The client is told last: if it comes back at once, the writer's place is free.
@@ -108,7 +110,9 @@ class Peers:
                     raise _refused(wish, answer.status, answer.headers)
                 return await answer.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise ConsoleUnavailable(wish.server, f"the replica at {address} does not answer ({error})") from error
+            raise ConsoleUnavailable(
+                wish.server, f"the replica at {address} does not answer ({_why(error)})"
+            ) from error
 
     async def _connect(self, wish: Wish, address: str) -> aiohttp.ClientWebSocketResponse:
         url, asked = self._url(wish, address, ""), await self._asked(wish)
@@ -119,7 +123,9 @@ class Peers:
         except aiohttp.WSServerHandshakeError as error:
             raise _refused(wish, error.status, error.headers or {}) from error
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise ConsoleUnavailable(wish.server, f"the replica at {address} does not answer ({error})") from error
+            raise ConsoleUnavailable(
+                wish.server, f"the replica at {address} does not answer ({_why(error)})"
+            ) from error
         return owner
 
     def _session(self) -> aiohttp.ClientSession:
@@ -172,6 +178,16 @@ async def _send(
         await send_bytes(message.data)
     elif message.type is aiohttp.WSMsgType.TEXT:
         await send_str(message.data)
+
+
+def _why(error: Exception) -> str:
+    """What the system says; aiohttp adds how the connection was configured."""
+    if isinstance(error, TimeoutError):
+        return f"not within {_CONNECT_S:g} s"
+    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    number = getattr(cause, "errno", None)
+    # What TLS says has numbers of its own.
+    return str(cause) if number is None or isinstance(cause, ssl.SSLError) else os.strerror(number)
 
 
 def _refused(wish: Wish, status: int, headers: Any) -> Exception:
