@@ -19,13 +19,14 @@ from provider.apiserver import answers
 from provider.apiserver.authentication import Authentication
 from provider.apiserver.authorization import Authorization
 from provider.apiserver.console.consoles import Consoles, Seat
+from provider.apiserver.console.session import Limits
 from provider.apiserver.machines import MachineVerbs
 from provider.apiserver.objects import Objects
 from provider.apiserver.requestheader import FrontProxyConfig
 from provider.apiserver.server import application
 from provider.apiserver.servers import ServerVerbs
 from provider.apiserver.streams import Streams
-from provider.apiserver.tls import AUTHORITY, ServingTLS
+from provider.apiserver.tls import AUTHORITY, ServingTLS, keep_connections_small
 from provider.bmc.sessions import BMCSessions
 from provider.controllers.powerreading import PowerReadings
 from provider.runtime.cache import Cache
@@ -75,6 +76,13 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--health-port", type=int, default=0, help="port for /healthz, /readyz and /metrics by plain HTTP; 0 is off"
     )
+    parser.add_argument(
+        "--reauthorise-after",
+        type=_seconds,
+        default=Limits().reauthorise_every_s,
+        metavar="SECONDS",
+        help="how often the rights behind an open console are asked for again (%(default)g)",
+    )
     parser.add_argument("--trace-dir", type=Path, help="directory where provider and agents write spans")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     return parser.parse_args(argv)
@@ -87,10 +95,21 @@ def _address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return seconds
+
+
 async def serve(args: argparse.Namespace) -> None:
     """Serve until the process is told to stop."""
     stop = asyncio.Event()
     stop_on_signals(stop)
+    keep_connections_small()
     access = load(args.kubeconfig) if args.kubeconfig else in_cluster(os.environ)
     cache = Cache()
     async with AsyncExitStack() as resources:
@@ -110,7 +129,7 @@ async def serve(args: argparse.Namespace) -> None:
         resources.push_async_callback(bmcs.close)
         host, port = args.advertise or (socket.gethostname(), args.port)
         seat = Seat(args.namespace, args.identity, f"{host}:{port}", args.tls_dir / AUTHORITY)
-        consoles = Consoles(runtime, seat, bmcs)
+        consoles = Consoles(runtime, seat, bmcs, limits=Limits(reauthorise_every_s=args.reauthorise_after))
         resources.push_async_callback(consoles.close)
         await _listen(args, _application(args, runtime, consoles, bmcs, front_proxy, stop), tls, resources)
         beside = {

@@ -6,7 +6,17 @@ from provider.api.server import Server
 from provider.apiserver.authorization import Authorization
 from provider.apiserver.console.consoles import Consoles
 from provider.apiserver.console.errors import ConsoleError
-from provider.apiserver.errors import ApiError, Broken, Cause, InvalidOptions, StateForbids, TooMany, TryLater
+from provider.apiserver.errors import (
+    ApiError,
+    BadRequest,
+    Broken,
+    Cause,
+    InvalidOptions,
+    Missing,
+    StateForbids,
+    TooMany,
+    TryLater,
+)
 from provider.apiserver.objects import Objects
 from provider.apiserver.server import Call
 
@@ -46,9 +56,17 @@ class Streams:
         return await self._objects.held_server(await self._objects.machine(call.namespace or "", call.name))
 
     async def _attach(self, call: Call, server: Server, claim_uid: str | None) -> web.StreamResponse:
+        if not web.WebSocketResponse().can_prepare(call.request).ok:
+            raise BadRequest(
+                f"The console of {call.name} is a websocket, and this request asks for none: use `bmctl console`"
+            )
+
         async def still_may() -> bool:
             # Whatever else is late to notice: a server that changed hands is nobody's console of before.
-            now = (await self._objects.server(server.metadata.name)).spec.claim_ref
+            try:
+                now = (await self._objects.server(server.metadata.name)).spec.claim_ref
+            except Missing:
+                return False
             same = (now.uid if now else None) == claim_uid
             return same and await self._authorization.allows(call.caller, call.route, call.namespace, call.name)
 

@@ -8,6 +8,7 @@ never resumed, for a resumed one would not be checked again.
 import asyncio
 import logging
 import ssl
+from asyncio import sslproto
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,18 @@ from provider.runtime.errors import ConfigurationError
 LOOKED_AT_S = 5.0
 CERTIFICATE, KEY, AUTHORITY = "tls.crt", "tls.key", "ca.crt"
 
+_BUFFER_BYTES = 32 * 1024
+
 _LOG = logging.getLogger(__name__)
+
+
+def keep_connections_small() -> None:
+    """Have every TLS connection of this process read by 32 KiB, for which asyncio sets aside 256 KiB each.
+
+    Consoles are open by the hundred and idle, and one that is passed through has three connections. A record is 16 KiB
+    at most (RFC 8446, section 5.1).
+    """
+    sslproto.SSLProtocol.max_size = _BUFFER_BYTES
 
 
 class ServingTLS:

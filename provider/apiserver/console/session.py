@@ -5,6 +5,8 @@ bytes in the hub), and the websocket is not read while the BMC's input is full.
 """
 
 import asyncio
+import logging
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -14,22 +16,47 @@ from aiohttp import web
 from provider.apiserver.console import frames
 from provider.apiserver.console.frames import Close, Data, Ended, Role
 from provider.apiserver.console.hub import Hub, Reader
+from provider.runtime.errors import KubeError
+
+_LOG = logging.getLogger(__name__)
 
 Reauthorise = Callable[[], Awaitable[bool]]
+"""Whether the client may go on. Raises KubeError where that cannot be asked."""
 
 MOST_MESSAGE_BYTES = 1024 * 1024
+_SEND_BUFFER_BYTES = 64 * 1024
 _GOODBYE_S = 2.0
 """For so long a client is waited for to answer that the websocket is closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Times in seconds. ``idle_s``: a writer who types nothing for so long is closed."""
+    """Times in seconds. ``idle_s``: a writer who types nothing for so long is closed.
+
+    ``reauthorise_every_s``: so often it is asked again whether the client may; ``unknown_s``: so long that may stay
+    unanswered. ``look_every_s``: so often it is looked whether any of this is due, at most.
+    """
 
     idle_s: float = 30 * 60.0
     longest_s: float = 8 * 3600.0
     reauthorise_every_s: float = 30.0
+    unknown_s: float = 60.0
     look_every_s: float = 5.0
+
+
+async def upgrade(websocket: web.WebSocketResponse, request: web.Request) -> None:
+    """Open a websocket that little is buffered for: what waits for a slow client is memory, and old when it comes.
+
+    By default asyncio holds 512 KiB of a TLS connection, and the system some megabytes.
+    """
+    await websocket.prepare(request)
+    transport = request.transport
+    if transport is None:
+        return
+    transport.set_write_buffer_limits(high=_SEND_BUFFER_BYTES)
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
 
 
 def open_websocket(request: web.Request) -> web.WebSocketResponse:
@@ -55,7 +82,7 @@ class Session:
     async def serve(self) -> web.WebSocketResponse:
         """Until either side ends it; the reader is detached in any case."""
         try:
-            await self._websocket.prepare(self._request)
+            await upgrade(self._websocket, self._request)
             ended = await first_of(self._show(), self._listen(), self._guard.watch())
         finally:
             self._hub.detach(self._reader)
@@ -114,7 +141,7 @@ class Guard:
     async def watch(self) -> Ended | None:
         """Why the websocket ends, in the end; None where nobody is left to be told."""
         while True:
-            await asyncio.sleep(self._limits.look_every_s)
+            await asyncio.sleep(min(self._limits.look_every_s, self._limits.reauthorise_every_s))
             # A client that is gone is not noticed otherwise while its input is not read.
             if self._request.transport is None or self._request.transport.is_closing():
                 return None
@@ -128,10 +155,21 @@ class Guard:
         if self._idles() and now - self._typed_at >= limits.idle_s:
             return Ended(Close.ENDED, f"nothing was typed for {_minutes(limits.idle_s)}")
         if now - self._asked_at >= limits.reauthorise_every_s:
-            self._asked_at = now
-            if not await self._reauthorise():
-                return Ended(Close.NOT_ALLOWED, "you may not use this console any more")
+            return await self._ask(now)
         return None
+
+    async def _ask(self, now: float) -> Ended | None:
+        """Whether the client still may. While nobody can say, it is asked again at the next look, for a while."""
+        try:
+            may = await self._reauthorise()
+        except KubeError as error:
+            unknown_s = now - self._asked_at - self._limits.reauthorise_every_s
+            _LOG.warning("rights behind a console not asked for unknown_s=%.0f error=%s", unknown_s, error)
+            if unknown_s < self._limits.unknown_s:
+                return None
+            return Ended(Close.TRY_AGAIN, "it cannot be asked whether you may use this console: connect again")
+        self._asked_at = now
+        return None if may else Ended(Close.NOT_ALLOWED, "you may not use this console any more")
 
 
 async def first_of(*ways: Awaitable[Ended | None]) -> Ended | None:

@@ -15,6 +15,7 @@ from provider.apiserver.console.frames import Close
 from provider.apiserver.console.history import LIMIT_BYTES
 from provider.apiserver.console.hub import Hub
 from provider.apiserver.console.session import Limits, Session
+from provider.runtime.errors import Unavailable
 from tests.unit.console.lines import PATIENCE_S, Line
 
 EVERY_BYTE = bytes(range(256))
@@ -31,6 +32,7 @@ class Desk:
         self.hub.connected(self.line)
         self.limits = QUICK
         self.allowed = True
+        self.unanswered: Unavailable | None = None
         self.was_asked = asyncio.Semaphore(0)
         self.ended = asyncio.Event()
         application = web.Application()
@@ -39,6 +41,8 @@ class Desk:
 
     async def reauthorise(self) -> bool:
         self.was_asked.release()
+        if self.unanswered is not None:
+            raise self.unanswered
         return self.allowed
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
@@ -199,6 +203,28 @@ async def test_a_right_that_is_taken_away_ends_it(desk: Desk, connect: Connect) 
         desk.allowed = False
         assert (await news(socket))["type"] == "closing"
         assert await closed(socket) == (1008, "you may not use this console any more")
+
+
+async def test_a_right_that_cannot_be_asked_for_is_asked_again_for_a_while(desk: Desk, connect: Connect) -> None:
+    desk.limits = Limits(reauthorise_every_s=0.01, look_every_s=0.01)
+    desk.unanswered = Unavailable("review", subject="the rights of ann", cause="the API server is away")
+    async with connect() as socket:
+        await news(socket)
+        for _ in range(3):
+            await asyncio.wait_for(desk.was_asked.acquire(), PATIENCE_S)
+        desk.unanswered = None
+        await asyncio.wait_for(desk.was_asked.acquire(), PATIENCE_S)
+        desk.hub.printed(b"it goes on")
+        assert (await socket.receive(PATIENCE_S)).data == b"it goes on"
+
+
+async def test_a_console_ends_whose_right_cannot_be_asked_for(desk: Desk, connect: Connect) -> None:
+    desk.limits = Limits(reauthorise_every_s=0.01, unknown_s=0.05, look_every_s=0.01)
+    desk.unanswered = Unavailable("review", subject="the rights of ann", cause="the API server is away")
+    async with connect() as socket:
+        await news(socket)
+        assert "cannot be asked" in (await news(socket))["reason"]
+        assert (await closed(socket))[0] == Close.TRY_AGAIN
 
 
 @pytest.mark.parametrize(
