@@ -22,13 +22,16 @@ class AggregatedApi:
         self._ports = ports
         self._authority = pki.Authority(layout.pki / "api", "metalplane-api")
 
-    def replicas(self, *, trace_dir: Path | None = None) -> list[ProcessSpec]:
-        """The processes. They need the inventory: without its rights they read nothing."""
+    def replicas(self, *, trace_dir: Path | None = None, **options: object) -> list[ProcessSpec]:
+        """The processes. They need the inventory: without its rights they read nothing.
+
+        ``options``: more of their command lines.
+        """
         kubeconfig = self._control_plane.identity(self._layout.files / "api.kubeconfig", inventory.API_USER)
         credential = self._authority.server("server", names=(service_host(), "localhost", "127.0.0.1"))
         served = pki.as_directory(credential, self._authority.certificate, self._layout.pki / "api-server")
         return [
-            processes.api(self._ports, replica, kubeconfig, served, trace_dir=trace_dir)
+            processes.api(self._ports, replica, kubeconfig, served, trace_dir=trace_dir, **options)
             for replica in range(len(self._ports.api_peers))
         ]
 

@@ -176,8 +176,13 @@ def provider(
     return ProcessSpec("provider", argv)
 
 
-def api(ports: Ports, replica: int, kubeconfig: Path, certificates: Path, *, trace_dir: Path | None) -> ProcessSpec:
-    """A replica of bm-api. All listen at one port of this machine, where an installation has a Service."""
+def api(
+    ports: Ports, replica: int, kubeconfig: Path, certificates: Path, *, trace_dir: Path | None, **options: object
+) -> ProcessSpec:
+    """A replica of bm-api. All listen at one port of this machine, where an installation has a Service.
+
+    ``options``: more of its command line.
+    """
     peer = f"127.0.0.1:{ports.api_peers[replica]}"
     argv = _module(
         "provider.apiserver",
@@ -189,6 +194,7 @@ def api(ports: Ports, replica: int, kubeconfig: Path, certificates: Path, *, tra
         advertise=peer,
         tls_dir=certificates,
         **({} if trace_dir is None else {"trace_dir": trace_dir}),
+        **options,
     )
     return ProcessSpec(f"api{replica}", (*argv, "--share-port"), ready=(Ready("tcp", peer),))
 

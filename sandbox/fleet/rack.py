@@ -84,14 +84,19 @@ class LightServer:
         return self._probes[-1]
 
 
-async def serve(run: Path, kubeconfig: Path, bmc_ports: Sequence[int], password: str, stop: asyncio.Event) -> None:
-    """Serve the storage node, all servers and their agents until ``stop`` is set."""
+async def serve(
+    run: Path, kubeconfig: Path | None, bmc_ports: Sequence[int], password: str, stop: asyncio.Event
+) -> None:
+    """Serve the storage node, all servers and (with a ``kubeconfig``) their agents until ``stop`` is set."""
     disks = Disks()
     async with contextlib.AsyncExitStack() as resources:
         resources.callback(serve_target(run / STORAGE_SOCKET, disks, run).close)
         servers = [LightServer(number, run, disks) for number in range(len(bmc_ports))]
         for server, port in zip(servers, bmc_ports, strict=True):
             await server.open(resources, port, password)
+        if kubeconfig is None:
+            await stop.wait()
+            return
         agents = Agents(kubeconfig, [server.dpu() for server in servers])
         for server in servers:
             server.follow(agents.changed)
