@@ -68,6 +68,16 @@ class Rest:
             plain = response.headers.get_content_type() == "text/plain"
             return Answer(response.status, {"message": answer.decode()} if plain else json.loads(answer))
 
+    def bytes_of(self, path: str) -> bytes:
+        """What is read there, as it is."""
+        connection = http.client.HTTPSConnection(*self.address, timeout=_TIMEOUT_S, context=self.tls)
+        with closing(connection):
+            connection.request("GET", path)
+            response = connection.getresponse()
+            read = response.read()
+            assert response.status == http.client.OK, read
+            return read
+
     def dry_run_create(self, resource: ResourceType, obj: Json) -> Answer:
         """What creating the object would answer, unknown fields refused as kubectl has them refused."""
         path = resource.path(obj["metadata"].get("namespace"))

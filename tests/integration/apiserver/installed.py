@@ -19,6 +19,8 @@ from tests.integration.rest import Answer, Rest
 
 Json = dict[str, Any]
 
+REAUTHORISE_AFTER_S = 4.0
+
 
 class InstalledApi:
     """The replicas, and machines as an engine would have left them."""
@@ -30,7 +32,7 @@ class InstalledApi:
         assert chosen is not None
         self.ports = chosen.ports
         self._api = AggregatedApi(apiserver.layout, apiserver.control_plane, chosen.ports)
-        self.replicas = self._api.replicas()
+        self.replicas = self._api.replicas(reauthorise_after=REAUTHORISE_AFTER_S)
 
     def start(self) -> None:
         """Return when the API server passes requests on."""
