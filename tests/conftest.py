@@ -14,7 +14,7 @@ import pytest
 
 from sandbox.apiserver import ApiServer
 
-MOST_BOOTS = 8
+MOST_BOOTS = 10
 _LEDGER = "METALPLANE_BOOT_LEDGER"
 
 # A machine that is busy with something else is no counterexample, and to shrink one takes minutes.
