@@ -7,20 +7,10 @@ from typing import Any
 from provider.api.subresources import ADDNIC, ADDVOLUME, EXPAND, REMOVENIC, REMOVEVOLUME, RESET, RESTART, START, STOP
 from provider.apiserver import devices, power
 from provider.apiserver.caller import Caller
+from provider.apiserver.equipped import Equipped
 from provider.apiserver.objects import Objects
-from provider.apiserver.options import (
-    ActionResult,
-    AddNicOptions,
-    AddVolumeOptions,
-    ExpandOptions,
-    Options,
-    RemoveNicOptions,
-    RemoveVolumeOptions,
-    ResetOptions,
-    RestartOptions,
-    StartOptions,
-    StopOptions,
-)
+from provider.apiserver.options import ActionResult, Options
+from provider.apiserver.power import Powered
 from provider.apiserver.verdicts import Decision
 from provider.runtime.events import EventRecorder
 
@@ -40,53 +30,36 @@ class Asked:
     dry_run: bool
 
 
-async def _start(objects: Objects, machine: Json, _: StartOptions) -> Decision:
-    return power.start(await objects.powered(machine))
+def of_power(decide: Callable[[Powered, Any], Decision]) -> Decide:
+    """A verb that is decided from the machine and its PowerState."""
+
+    async def decided(objects: Objects, machine: Json, options: Options) -> Decision:
+        return decide(await objects.powered(machine), options)
+
+    return decided
 
 
-async def _stop(objects: Objects, machine: Json, options: StopOptions) -> Decision:
-    return power.stop(await objects.powered(machine), options)
+def _of_devices(decide: Callable[[Equipped, Any], Decision]) -> Decide:
+    """A verb that is decided from the machine and its devices."""
 
+    async def decided(objects: Objects, machine: Json, options: Options) -> Decision:
+        return decide(await objects.equipped(machine), options)
 
-async def _restart(objects: Objects, machine: Json, options: RestartOptions) -> Decision:
-    return power.restart(await objects.powered(machine), options)
-
-
-async def _reset(objects: Objects, machine: Json, options: ResetOptions) -> Decision:
-    return power.reset(await objects.powered(machine), options)
-
-
-async def _add_volume(objects: Objects, machine: Json, options: AddVolumeOptions) -> Decision:
-    return devices.add_volume(await objects.equipped(machine), options)
-
-
-async def _remove_volume(objects: Objects, machine: Json, options: RemoveVolumeOptions) -> Decision:
-    return devices.remove_volume(await objects.equipped(machine), options)
-
-
-async def _add_nic(objects: Objects, machine: Json, options: AddNicOptions) -> Decision:
-    return devices.add_nic(await objects.equipped(machine), options)
-
-
-async def _remove_nic(objects: Objects, machine: Json, options: RemoveNicOptions) -> Decision:
-    return devices.remove_nic(await objects.equipped(machine), options)
-
-
-async def _expand(objects: Objects, machine: Json, options: ExpandOptions) -> Decision:
-    return devices.expand(await objects.equipped(machine), options)
+    return decided
 
 
 VERBS: Mapping[str, Decide] = {
-    START: _start,
-    STOP: _stop,
-    RESTART: _restart,
-    RESET: _reset,
-    ADDVOLUME: _add_volume,
-    REMOVEVOLUME: _remove_volume,
-    ADDNIC: _add_nic,
-    REMOVENIC: _remove_nic,
-    EXPAND: _expand,
+    START: of_power(power.start),
+    STOP: of_power(power.stop),
+    RESTART: of_power(power.restart),
+    RESET: of_power(power.reset),
+    ADDVOLUME: _of_devices(devices.add_volume),
+    REMOVEVOLUME: _of_devices(devices.remove_volume),
+    ADDNIC: _of_devices(devices.add_nic),
+    REMOVENIC: _of_devices(devices.remove_nic),
+    EXPAND: _of_devices(devices.expand),
 }
+"""Each by its own options (``routes``), of which the table does not know the type."""
 
 
 class MachineVerbs:

@@ -12,7 +12,7 @@ from typing import Any
 from provider.api.machine import BareMetalMachine
 from provider.api.powerstate import PowerState
 from provider.apiserver.errors import Cause, InvalidOptions, StateForbids
-from provider.apiserver.options import PowerOptions, ResetOptions, RestartOptions, StopOptions
+from provider.apiserver.options import PowerOptions, ResetOptions, RestartOptions, StartOptions, StopOptions
 from provider.apiserver.stewardship import steward
 from provider.apiserver.verdicts import Decision
 
@@ -42,7 +42,7 @@ class Powered:
         return (self.power.status.at_provider.state if self.power else None) or "Unknown"
 
 
-def start(seen: Powered) -> Decision:
+def start(seen: Powered, options: StartOptions) -> Decision:  # noqa: ARG001  (every verb has its options)
     """Have it on."""
     _stays(seen, "start")
     match seen.machine.spec.run_strategy:

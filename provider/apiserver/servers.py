@@ -6,10 +6,9 @@ from provider.api.powerstate import PowerState
 from provider.api.server import Server
 from provider.apiserver import power
 from provider.apiserver.errors import StateForbids
-from provider.apiserver.machines import Asked, MachineVerbs
+from provider.apiserver.machines import Asked, MachineVerbs, of_power
 from provider.apiserver.objects import Objects
-from provider.apiserver.options import ActionResult, PowerOptions, PowerReport
-from provider.apiserver.verdicts import Decision
+from provider.apiserver.options import ActionResult, PowerReport
 from provider.controllers.powerreading import PowerReadings
 from provider.planning.powerworld import Fault
 
@@ -29,13 +28,12 @@ class ServerVerbs:
         server = await self._objects.server(name)
         machine = await self._objects.holder(server)
         reading = await self._readings.read(server, fresh=True)
-        fault = isinstance(reading, Fault)
         return PowerReport(
             metadata={"name": name},
             machine=_place(machine) if machine else None,
             state="Unknown" if isinstance(reading, Fault) else reading,
             message=reading.message if isinstance(reading, Fault) else "",
-            request=await self._request(machine) if machine and not fault else None,
+            request=await self._request(machine) if machine else None,
         )
 
     async def switch(self, asked: Asked) -> ActionResult:
@@ -44,7 +42,7 @@ class ServerVerbs:
         machine = await self._holder(server)
         metadata = machine["metadata"]
         place = Asked(asked.caller, asked.verb, metadata["namespace"], metadata["name"], asked.options, asked.dry_run)
-        done = await self._machines.carry_out(place, _switch)
+        done = await self._machines.carry_out(place, of_power(power.switch))
         return done.model_copy(update={"metadata": {"name": asked.name}})
 
     async def _holder(self, server: Server) -> Json:
@@ -61,10 +59,6 @@ class ServerVerbs:
     async def _request(self, machine: Json) -> Json | None:
         seen = await self._objects.powered(machine)
         return _last(seen.power)
-
-
-async def _switch(objects: Objects, machine: Json, options: PowerOptions) -> Decision:
-    return power.switch(await objects.powered(machine), options)
 
 
 def _last(state: PowerState | None) -> Json | None:

@@ -6,7 +6,7 @@ import pytest
 
 from provider.apiserver import power
 from provider.apiserver.errors import InvalidOptions, StateForbids
-from provider.apiserver.options import PowerOptions, ResetOptions, RestartOptions, StopOptions
+from provider.apiserver.options import PowerOptions, ResetOptions, RestartOptions, StartOptions, StopOptions
 from provider.apiserver.verdicts import Decision
 from tests.unit.apiserver.machines import REQUEST_ID, applied, machine, powered
 
@@ -14,20 +14,20 @@ ALWAYS, HALTED, MANUAL = "Always", "Halted", "Manual"
 
 
 def test_a_halted_machine_is_started_by_its_strategy() -> None:
-    decision = power.start(powered(machine(runStrategy=HALTED), "Off"))
+    decision = power.start(powered(machine(runStrategy=HALTED), "Off"), StartOptions())
     assert decision.spec == {"runStrategy": "Always"}
     assert not decision.request
 
 
 def test_a_machine_that_is_kept_on_needs_no_start() -> None:
-    assert power.start(powered(machine(runStrategy=ALWAYS))).changes_nothing
+    assert power.start(powered(machine(runStrategy=ALWAYS)), StartOptions()).changes_nothing
 
 
 def test_a_manual_machine_is_started_by_a_request() -> None:
-    decision = power.start(powered(machine(runStrategy=MANUAL), "Off"))
+    decision = power.start(powered(machine(runStrategy=MANUAL), "Off"), StartOptions())
     assert decision.request == {"id": REQUEST_ID, "action": "On", "requestedAt": "2026-01-01T12:00:00Z"}
     assert not decision.spec
-    assert power.start(powered(machine(runStrategy=MANUAL), "On")).changes_nothing
+    assert power.start(powered(machine(runStrategy=MANUAL), "On"), StartOptions()).changes_nothing
 
 
 def test_a_machine_is_stopped_by_its_strategy() -> None:
@@ -116,7 +116,7 @@ def test_a_machine_that_is_deleted_is_left_alone() -> None:
     leaving = machine()
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T11:00:00Z"
     verbs: list[Callable[[], Decision]] = [
-        lambda: power.start(powered(leaving)),
+        lambda: power.start(powered(leaving), StartOptions()),
         lambda: power.stop(powered(leaving), StopOptions()),
         lambda: power.restart(powered(leaving), RestartOptions()),
         lambda: power.switch(powered(leaving), PowerOptions(action="ForceOff")),
