@@ -89,6 +89,7 @@ check: setup ## format, lint, types, import contracts, clippy, generated files
 	$(BIN)/python -m provider.composition.render --check
 	$(BIN)/python -m tests.states --check
 	$(BIN)/python -m bmctl.reference --check
+	$(BIN)/python -m provider.apiserver.reference --check
 
 .PHONY: test
 test: setup ## all of check, and every test: unit, conformance, integration, end to end
@@ -114,12 +115,13 @@ fuzz: $(CARGO_FUZZ) ## look for bytes that break the Rust parsers (SECONDS_EACH=
 	done
 
 .PHONY: generate
-generate: setup ## write again what is generated: CRDs, XRD, docs/api.md, docs/states.md, docs/bmctl.md, CSI stubs, golden renders
+generate: setup ## write again what is generated: CRDs, XRD, docs/api.md, docs/states.md, docs/bmctl.md, docs/subresources.md, CSI stubs, golden renders
 	$(BIN)/python -m provider.api.generation
 	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. provider/runtime/csi/csi.proto
 	$(BIN)/python -m provider.composition.render
 	$(BIN)/python -m tests.states
 	$(BIN)/python -m bmctl.reference
+	$(BIN)/python -m provider.apiserver.reference
 
 .PHONY: bench
 bench: setup ## figures, side by side in one run; ARGS="--help" narrows it

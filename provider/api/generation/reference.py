@@ -50,7 +50,7 @@ def _section(kind: ApiKind) -> Iterator[str]:
     yield "|---|---|---|"
     for part in ("spec", "status"):
         if part in schema["properties"]:
-            yield from _rows(part, schema["properties"][part], required=part == "spec")
+            yield from rows(part, schema["properties"][part], required=part == "spec")
     yield ""
 
 
@@ -58,7 +58,8 @@ def _about(kind: ApiKind) -> str:
     return " ".join((kind.model.__doc__ or "").split())
 
 
-def _rows(path: str, schema: Json, *, required: bool) -> Iterator[str]:
+def rows(path: str, schema: Json, *, required: bool) -> Iterator[str]:
+    """Rows of a table with field, type and description: of the field at ``path``, and of all below it."""
     text = [schema.get("description", "")]
     text += ["**Required.**"] if required else []
     text += [f"Default `{_plain(schema['default'])}`."] if "default" in schema else []
@@ -70,7 +71,7 @@ def _rows(path: str, schema: Json, *, required: bool) -> Iterator[str]:
         if text:
             yield f"| `{path}[]` | {_type(inner)} | {_cell(' '.join(text))} |"
     for name, child in inner.get("properties", {}).items():
-        yield from _rows(f"{path}{suffix}.{name}", child, required=name in inner.get("required", []))
+        yield from rows(f"{path}{suffix}.{name}", child, required=name in inner.get("required", []))
 
 
 def _type(schema: Json) -> str:
