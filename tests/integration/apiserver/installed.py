@@ -45,9 +45,9 @@ class InstalledApi:
         self.apiserver.kubectl.run("delete", "apiservice", API_SERVICE, "--ignore-not-found")
         self.apiserver.supervisor.stop([spec.name for spec in self.replicas])
 
-    def machine(self, namespace: str, *, power: str | None = "On", **spec: Any) -> Json:
+    def machine(self, namespace: str, *, name: str = "", power: str | None = "On", **spec: Any) -> Json:
         """A machine with a PowerState that was last seen in state ``power``, and the objects of its devices."""
-        name = f"bm-{uuid4().hex[:6]}"
+        name = name or f"bm-{uuid4().hex[:6]}"
         made = self.rest.create(BAREMETALMACHINE, manifest(BAREMETALMACHINE, name, namespace, {**MACHINE_SPEC, **spec}))
         if power is not None:
             child = self.child(POWERSTATE, made, "power", {"serverClaimRef": {"name": "claim"}})
