@@ -42,8 +42,8 @@ class StopOptions(Options):
         default=None,
         ge=0,
         le=MAX_GRACE_S,
-        description="How long the operating system has to shut down. For machines whose runStrategy is Manual; others "
-        "have spec.terminationGracePeriodSeconds.",
+        description="How long the operating system has to shut down before the power is cut; without it "
+        "spec.terminationGracePeriodSeconds.",
     )
 
 

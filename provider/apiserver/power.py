@@ -11,7 +11,7 @@ from typing import Any
 
 from provider.api.machine import BareMetalMachine
 from provider.api.powerstate import PowerState
-from provider.apiserver.errors import Cause, InvalidOptions, StateForbids
+from provider.apiserver.errors import Cause, StateForbids
 from provider.apiserver.options import PowerOptions, ResetOptions, RestartOptions, StartOptions, StopOptions
 from provider.apiserver.stewardship import steward
 from provider.apiserver.verdicts import Decision
@@ -58,32 +58,28 @@ def start(seen: Powered, options: StartOptions) -> Decision:  # noqa: ARG001  (e
 
 
 def stop(seen: Powered, options: StopOptions) -> Decision:
-    """Have it off."""
+    """Have it off. How, where that is not as the spec has it, is a request beside the strategy."""
     _stays(seen, "stop")
     strategy = seen.machine.spec.run_strategy
     if strategy == "Manual":
-        if seen.state == "Off":
-            return Decision("its power is off already")
-        if options.force:
-            return _request(seen, "stop", "ForceOff", "its power is cut")
-        return _request(
-            seen, "stop", "GracefulShutdown", "it is shut down", grace_s=options.grace_period_seconds, then_force=True
-        )
-    if options.grace_period_seconds is not None:
-        cause = Cause("gracePeriodSeconds", f"only with runStrategy Manual; this machine's is {strategy}")
-        raise InvalidOptions(
-            f"Cannot stop {seen.name} with a grace period: change spec.terminationGracePeriodSeconds, or use force",
-            causes=[cause],
-        )
+        return Decision("its power is off already") if seen.state == "Off" else _shut_down(seen, options)
     spec: Json = {}
     if strategy == "Always":
         _may_edit(seen, "stop", "Halted")
         spec = {"runStrategy": "Halted"}
-    if options.force and seen.power is not None and seen.state != "Off":
-        forced = _request(seen, "stop", "ForceOff", "its power is cut")
-        return Decision("runStrategy is Halted, and its power is cut", spec=spec, request=forced.request)
-    told = "runStrategy is Halted now: it is shut down" if spec else "runStrategy is Halted already"
-    return Decision(told, spec=spec)
+    told = "runStrategy is Halted now" if spec else "runStrategy is Halted already"
+    as_in_spec = not options.force and options.grace_period_seconds is None
+    if as_in_spec or seen.power is None or seen.state == "Off":
+        return Decision(f"{told}: it is shut down" if spec else told, spec=spec)
+    shut_down = _shut_down(seen, options)
+    return Decision(f"{told}; {shut_down.message}", spec=spec, request=shut_down.request)
+
+
+def _shut_down(seen: Powered, options: StopOptions) -> Decision:
+    if options.force:
+        return _request(seen, "stop", "ForceOff", "its power is cut")
+    grace_s = options.grace_period_seconds
+    return _request(seen, "stop", "GracefulShutdown", "it is shut down", grace_s=grace_s, then_force=True)
 
 
 def restart(seen: Powered, options: RestartOptions) -> Decision:

@@ -257,6 +257,14 @@ def test_a_disk_and_a_nic_come_and_go_by_one_command_each(machine: Machine, data
     assert Caller(cloud.layout.server_run(0) / "control.sock")("boots") == boots
 
 
+def test_its_console_is_heard_though_its_bmc_was_killed(machine: Machine) -> None:
+    def heard() -> bool:
+        machine.run("echo still here > /dev/ttyS0")
+        return "still here" in machine.tenant.bmctl("logs", machine.name)
+
+    wait_for(heard, "the console is connected again", 60.0)
+
+
 def test_it_is_restarted_once_though_the_provider_is_killed_meanwhile(machine: Machine, cloud: Cloud) -> None:
     control = Caller(cloud.layout.server_run(0) / "control.sock")
     boots = control("boots")
@@ -270,9 +278,11 @@ def test_it_is_restarted_once_though_the_provider_is_killed_meanwhile(machine: M
 
 
 def test_its_console_tells_of_both_boots(machine: Machine) -> None:
-    log = machine.tenant.bmctl("logs", machine.name)
-    assert log.count("loading the kernel") == 2
-    assert f"{machine.name} login:" in log
+    def log() -> str:
+        return machine.tenant.bmctl("logs", machine.name)
+
+    wait_for(lambda: log().rstrip().endswith(f"{machine.name} login:"), "the machine asks who logs in")
+    assert log().count("loading the kernel") == 2
 
 
 def test_a_machine_at_rest_is_written_to_by_nobody(machine: Machine, cloud: Cloud) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from provider.apiserver import power
-from provider.apiserver.errors import InvalidOptions, StateForbids
+from provider.apiserver.errors import StateForbids
 from provider.apiserver.options import PowerOptions, ResetOptions, RestartOptions, StartOptions, StopOptions
 from provider.apiserver.verdicts import Decision
 from tests.unit.apiserver.machines import REQUEST_ID, applied, machine, powered
@@ -55,10 +55,13 @@ def test_a_manual_machine_is_shut_down_within_the_grace_that_was_given() -> None
     assert decision.request["forceAfterGracePeriod"] is True
 
 
-def test_a_grace_of_its_own_is_refused_where_the_spec_has_one() -> None:
-    with pytest.raises(InvalidOptions, match="terminationGracePeriodSeconds") as refused:
-        power.stop(powered(machine(runStrategy=ALWAYS)), StopOptions(grace_period_seconds=5))
-    assert refused.value.causes[0].field == "gracePeriodSeconds"
+@pytest.mark.parametrize("strategy", [ALWAYS, HALTED])
+def test_a_grace_of_its_own_is_a_request_beside_the_strategy(strategy: str) -> None:
+    decision = power.stop(powered(machine(runStrategy=strategy)), StopOptions(grace_period_seconds=300))
+    assert decision.spec == ({"runStrategy": "Halted"} if strategy == ALWAYS else {})
+    assert decision.request["action"] == "GracefulShutdown"
+    assert decision.request["gracePeriodSeconds"] == 300
+    assert decision.request["forceAfterGracePeriod"] is True
 
 
 @pytest.mark.parametrize("strategy", [ALWAYS, MANUAL])
