@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from bmctl import verbs
-from provider.api.resources import BAREMETALMACHINE, INSTANCETYPE, MACHINEIMAGE, NETWORK, SERVER
+from provider.api.resources import BAREMETALMACHINE, MACHINEIMAGE, NETWORK, SERVER
+from sandbox import pki
 from tests.integration.apiserver.installed import InstalledApi
 from tests.integration.manifests import MACHINE_SPEC, manifest
 
@@ -27,6 +28,7 @@ NEEDS_A_SERVER = frozenset({"console", "logs", "ssh", "orphans"})
 """Verbs of a machine that runs, and of what agents report: their stories are beside this one and end to end."""
 
 NEVER_ENDS = (" --watch", "bmctl top\n", "bmctl top -n tenant-a |", "--for=delete")
+NEEDS_SPANS = (" --from ",)
 FOLLOWED = frozenset(
     {"create", "start", "stop", "restart", "reset", "addvolume", "removevolume", "expand", "addnic", "removenic"}
 )
@@ -37,7 +39,8 @@ ABSENT = {"addvolume": ("disks", "data"), "addnic": ("networkInterfaces", "eth1"
 def examples() -> list[tuple[str, str]]:
     """Verb and line of each example that ends by itself and needs no server."""
     found = [(name, line) for name in verbs.names() for line in _lines(name)]
-    return [(name, line) for name, line in found if not any(part in f"{line}\n" for part in NEVER_ENDS)]
+    left_out = (*NEVER_ENDS, *NEEDS_SPANS)
+    return [(name, line) for name, line in found if not any(part in f"{line}\n" for part in left_out)]
 
 
 def _lines(name: str) -> tuple[str, ...]:
@@ -70,9 +73,9 @@ class Desk:
 def desk(api: InstalledApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """With what the examples name."""
     home = tmp_path_factory.mktemp("home")
-    for directory in (".ssh", ".zfunc", ".config/fish/completions", ".sandbox/trace", "bin"):
+    for directory in (".ssh", ".zfunc", ".config/fish/completions", "bin"):
         (home / directory).mkdir(parents=True)
-    (home / ".ssh/id_ed25519.pub").write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ me@example\n")
+    pki.ssh_key(home / ".ssh/id_ed25519", "me@example")
     (home / "cloud-config.yaml").write_text("#cloud-config\n{}\n")
     source = Path(__file__).resolve().parents[3]
     program = f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(source))} exec {shlex.quote(sys.executable)} -m bmctl "$@"\n'
@@ -83,12 +86,10 @@ def desk(api: InstalledApi, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     config["contexts"][0]["context"]["namespace"] = NAMESPACE
     (home / "kubeconfig").write_text(json.dumps(config))
     bmc = {"protocol": "ipmi", "address": "127.0.0.1", "port": 1, "secretRef": {"name": "none"}}
-    capacity = {"cpus": 1, "memory": "1Gi"}
-    server = {"bmc": bmc, "dpu": {"name": "dpu7"}, "capacity": capacity}
+    server = {"bmc": bmc, "dpu": {"name": "dpu7"}, "capacity": {"cpus": 1, "memory": "1Gi"}}
     kubectl.apply(
         [
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
-            manifest(INSTANCETYPE, "small", None, capacity),
             manifest(MACHINEIMAGE, "debian-12", None, {"sha256": "0" * 64, "sizeBytes": 1 << 20}),
             manifest(NETWORK, "storage", None, {"vlan": 7, "subnet": "10.30.0.0/24", "allowedNamespaces": ["*"]}),
             manifest(SERVER, "server-07", None, server, labels={"rack": "r7"}),
@@ -106,7 +107,13 @@ def machine(desk: Desk, verb: str) -> Iterator[None]:
         made = desk.api.machine(NAMESPACE, name="bm-01", **_without(verb))
         ready = {"type": "Ready", "status": "True", "reason": "Available", "lastTransitionTime": "2026-01-01T00:00:00Z"}
         conditions = [ready, {**ready, "type": "Progressing", "status": "False", "reason": "Provisioned"}]
-        status = {"printableStatus": "Running", "addresses": ["10.20.0.11/24"], "conditions": conditions}
+        timeline = [{"step": "ServerBound", "at": "2036-01-01T00:00:00Z"}]
+        status = {
+            "printableStatus": "Running",
+            "addresses": ["10.20.0.11/24"],
+            "conditions": conditions,
+            "timeline": timeline,
+        }
         desk.api.rest.patch(BAREMETALMACHINE, made, {"status": status}, subresource="status")
     yield
     kinds = "baremetalmachines,powerstates,virtualdisks,virtualnics"
