@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from bmctl import cluster as bmctl_cluster
 from bmctl.cluster import Cluster, ClusterOptions
 from provider.api.resources import BAREMETALMACHINE, SERVER
+from provider.api.subresources import API_SERVICE
 from provider.runtime.kubeconfig import Overrides
 from sandbox.apiserver import ApiServer
 from tests.integration.manifests import MACHINE_SPEC, manifest
@@ -162,7 +164,20 @@ def test_all_pages_are_read(bmctl: Bmctl, monkeypatch: pytest.MonkeyPatch) -> No
     assert [machine["metadata"]["name"] for machine in found] == [f"bm-{number}" for number in range(5)]
 
 
-def test_without_bm_api_its_verbs_say_so(bmctl: Bmctl) -> None:
+@pytest.fixture
+def without_bm_api(apiserver: ApiServer) -> Iterator[None]:
+    """A cluster that has none, whatever other tests of this session have registered."""
+    kubectl = apiserver.kubectl
+    registered = kubectl.run("get", "apiservice", API_SERVICE, "--ignore-not-found", "--output=json")
+    kubectl.run("delete", "apiservice", API_SERVICE, "--ignore-not-found")
+    yield
+    if registered:
+        known = json.loads(registered)
+        metadata = {"name": known["metadata"]["name"]}
+        kubectl.apply([{**{key: known[key] for key in ("apiVersion", "kind", "spec")}, "metadata": metadata}])
+
+
+def test_without_bm_api_its_verbs_say_so(bmctl: Bmctl, without_bm_api: None) -> None:
     done = bmctl.ran("start", "bm-01")
     assert done.returncode == 3
     assert "this cluster does not serve it" in done.stderr

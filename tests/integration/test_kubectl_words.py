@@ -32,6 +32,7 @@ COLUMNS = {
     "ClusterProviderConfig": ["STORAGECLASS", "AGE"],
     "EmulatedDisk": ["READY", "MACHINE", "SLOT", "BDEV", "AGE"],
     "EmulatedNIC": ["READY", "MACHINE", "REPRESENTOR", "ANSWERS", "AGE"],
+    "OrphanReport": ["ORPHANS", "AGE"],
 }
 MACHINE, PROJECTION = ["claim", "composite", "metalplane"], ["metalplane"]
 CHILD = ["crossplane", "managed", "metalplane"]
@@ -39,7 +40,7 @@ CATEGORIES = {
     "BareMetalMachine": MACHINE,
     **dict.fromkeys(("ServerClaim", "Volume", "VirtualDisk", "VirtualNIC", "PowerState"), CHILD),
     **dict.fromkeys(("Server", "InstanceType", "Network", "MachineImage", "ClusterProviderConfig"), PROJECTION),
-    **dict.fromkeys(("EmulatedDisk", "EmulatedNIC"), PROJECTION),
+    **dict.fromkeys(("EmulatedDisk", "EmulatedNIC", "OrphanReport"), PROJECTION),
 }
 SHORT_NAMES = {"BareMetalMachine": ["bmm"], "VirtualDisk": ["vdisk"], "VirtualNIC": ["vnic"]}
 

@@ -1,2 +1,2 @@
--- Health of a kind without a status: an entry of the operator's books, which is all that it has to be once it is there.
+-- Health of a record, as the inventory holds them: that it is there is all that it has to be.
 return {status = "Healthy", message = ""}

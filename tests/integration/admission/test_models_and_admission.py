@@ -88,6 +88,10 @@ GOOD: dict[str, list[Json]] = {
             "trace": TRACE,
         }
     ],
+    "OrphanReport": [
+        {},
+        {"remove": [{"where": "spdk", "kind": "Bdev", "name": "mp-1", "since": "2026-01-01T00:00:00Z"}]},
+    ],
 }
 
 several = settings(

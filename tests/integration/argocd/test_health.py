@@ -11,7 +11,7 @@ import pytest
 
 from provider.api.registry import KINDS
 from tests.integration.argocd import settings
-from tests.integration.argocd.stories import Story, stories
+from tests.integration.argocd.stories import Story, is_record, stories
 
 STORIES = {story.name: story for story in stories()}
 
@@ -57,9 +57,9 @@ def test_every_kind_has_a_check_and_a_story() -> None:
     assert {story.obj["kind"] for story in STORIES.values()} == kinds
 
 
-def test_a_kind_without_a_status_has_the_check_of_records() -> None:
+def test_a_kind_without_conditions_has_the_check_of_records() -> None:
     checks = settings.health_checks(settings.configuration())
-    records = {kind.resource.kind for kind in KINDS if not kind.has_status}
+    records = {kind.resource.kind for kind in KINDS if is_record(kind)}
     assert {kind for kind, lua in checks.items() if "conditions" not in lua} == records
 
 

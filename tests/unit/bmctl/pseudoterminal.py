@@ -4,17 +4,30 @@ import fcntl
 import os
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
 import termios
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.unit.bmctl.api import TIMEOUT_S
 
 _ROWS, _COLUMNS = 24, 100
+
+
+@contextmanager
+def _interrupts_heeded() -> Iterator[None]:
+    """Whoever is started in the background ignores interrupts, and so would all that it starts meanwhile."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Pseudoterminal:
@@ -25,14 +38,15 @@ class Pseudoterminal:
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
         self.before = termios.tcgetattr(self._slave)
         self.drawn = b""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "bmctl", *arguments],
-            stdin=self._slave,
-            stdout=self._slave,
-            stderr=self._slave,
-            env={**os.environ, "KUBECONFIG": str(kubeconfig), "TERM": "xterm"},
-            start_new_session=True,
-        )
+        with _interrupts_heeded():
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "bmctl", *arguments],
+                stdin=self._slave,
+                stdout=self._slave,
+                stderr=self._slave,
+                env={**os.environ, "KUBECONFIG": str(kubeconfig), "TERM": "xterm"},
+                start_new_session=True,
+            )
 
     def type(self, keys: bytes) -> None:
         os.write(self._master, keys)
