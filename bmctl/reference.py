@@ -1,12 +1,12 @@
 """``python -m bmctl.reference [--check]``: write docs/bmctl.md from the help, or say that it is out of date."""
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from bmctl import arguments, verbs
 from bmctl.errors import EXIT_CODES
+from provider.api.generation.page import refresh_page
 
 PAGE = Path(__file__).parent.parent / "docs" / "bmctl.md"
 _TOP = """\
@@ -29,18 +29,7 @@ asked for goes on when bmctl is interrupted or gives up after `--timeout`; `--no
 
 def main() -> int:
     """Run the command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m bmctl.reference", description="Write docs/bmctl.md.")
-    parser.add_argument("--check", action="store_true", help="change nothing; fail when the page is out of date")
-    check = parser.parse_args().check
-    text = page()
-    if PAGE.exists() and PAGE.read_text() == text:
-        return 0
-    if check:
-        print(f"{PAGE} is out of date: run `make generate`", file=sys.stderr)
-        return 1
-    PAGE.write_text(text)
-    print(f"refreshed {PAGE}")
-    return 0
+    return refresh_page("bmctl.reference", PAGE, page())
 
 
 def page() -> str:

@@ -1,10 +1,10 @@
 """``python -m provider.apiserver.reference [--check]``: write docs/subresources.md from the table of routes."""
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from provider.api.generation.page import refresh_page
 from provider.api.generation.reference import rows
 from provider.api.generation.structural import structural_schema
 from provider.api.schema import ApiModel
@@ -33,20 +33,7 @@ options that make no sense, each with its field, 429 and 503 try again later. Wh
 
 def main() -> int:
     """Run the command; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m provider.apiserver.reference", description="Write docs/subresources.md."
-    )
-    parser.add_argument("--check", action="store_true", help="change nothing; fail when the page is out of date")
-    check = parser.parse_args().check
-    text = page()
-    if PAGE.exists() and PAGE.read_text() == text:
-        return 0
-    if check:
-        print(f"{PAGE} is out of date: run `make generate`", file=sys.stderr)
-        return 1
-    PAGE.write_text(text)
-    print(f"refreshed {PAGE}")
-    return 0
+    return refresh_page("provider.apiserver.reference", PAGE, page())
 
 
 def page() -> str:

@@ -12,10 +12,10 @@ function, that function is asked about every case there is (plans are pure, so a
     reasons     every reason, and who says it, from the source
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 
+from provider.api.generation.page import refresh_page
 from sandbox.paths import SOURCE
 from tests.states import claim, devices, disk, machine, nic, power, powerrequest, reasons, volume
 
@@ -30,18 +30,7 @@ condition means, and what comes next.
 
 def main() -> int:
     """Run the command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.states", description="Write docs/states.md.")
-    parser.add_argument("--check", action="store_true", help="change nothing; fail when the page is out of date")
-    check = parser.parse_args().check
-    text = "\n".join(_lines())
-    if PAGE.exists() and PAGE.read_text() == text:
-        return 0
-    if check:
-        print(f"{PAGE} is out of date: run `make generate`", file=sys.stderr)
-        return 1
-    PAGE.write_text(text)
-    print(f"refreshed {PAGE}")
-    return 0
+    return refresh_page("tests.states", PAGE, "\n".join(_lines()))
 
 
 def _lines() -> Iterator[str]:
