@@ -96,7 +96,7 @@ test: setup ## all of check, and every test: unit, conformance, integration, end
 	@sandbox/system/install debian-12-tests.txt
 	@$(MAKE) --jobs=2 check argocd charts debian
 	cargo test --quiet --locked --workspace --exclude metalplane-native
-	$(BIN)/pytest --quiet
+	$(BIN)/pytest --quiet --numprocesses=2
 
 .PHONY: test-faults
 test-faults: setup ## a fault at each step of a machine's life, and their table (hours); ARGS="--help" narrows it

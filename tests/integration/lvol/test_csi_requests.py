@@ -13,7 +13,7 @@ from provider.runtime.csi import csi_pb2
 from tests.integration.lvol.storage_node import CAPABILITY, GIB, MIB, TIMEOUT_S, StorageNode
 
 NODE = str(uuid.uuid4())
-NOT_IDS = ["../pool", "no-such-volume", "x" * 300, str(uuid.uuid4()).upper()]
+NOT_IDS = ["../pool", "no-such-volume", "x" * 300, "6F9619FF-8B86-4011-B42D-00C04FC964FF"]
 
 
 @contextmanager

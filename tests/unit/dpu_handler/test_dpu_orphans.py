@@ -1,5 +1,7 @@
 """The agent's report on what nobody claims: seen twice, written on change, and removed only while nobody claims it."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ NVME, NQN = "aaaaaaaabbbbccccdd", f"nqn.2026-01.io.metalplane:vol-{VOLUME}"
 VHOST = f"mp-{UID}"
 KEY = Key(NAMESPACE, ORPHAN_REPORT)
 SETTLES_S = 5.0
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Agent:
@@ -35,8 +38,9 @@ class Agent:
         self.cluster.have(ORPHANREPORT, {"metadata": {"name": KEY.name, "namespace": NAMESPACE}, "spec": {}})
 
     def start(self) -> None:
-        """A new process."""
-        self.runtime = self.cluster.runtime()
+        """A new process, a second later."""
+        self.now_s += 1.0
+        self.runtime = replace(self.cluster.runtime(), clock=lambda: BEGAN + timedelta(seconds=self.now_s))
         self.source = DpuOrphans(self.runtime, self.model.clients(), NAMESPACE)
         rhythm = Rhythm(look_every_s=10.0, settles_s=SETTLES_S)
         self.controller = OrphanController(
