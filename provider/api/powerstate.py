@@ -7,10 +7,10 @@ from pydantic import ConfigDict, Field
 
 from provider.api.managed import ManagedSpec, ManagedStatus, Reference, Selector
 from provider.api.meta import KubeObject
+from provider.api.resettype import RequestedReset
 from provider.api.schema import API_MODEL_CONFIG, ApiModel, cel, validations
 
 Power = Literal["On", "Off"]
-RequestedReset = Literal["On", "GracefulShutdown", "ForceOff", "GracefulRestart", "PowerCycle", "ForceRestart"]
 RequestPhase = Literal["Pending", "PoweringOff", "PoweringOn", "Resetting", "Succeeded", "Failed"]
 
 

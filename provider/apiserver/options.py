@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from provider.api.resettype import RequestedReset
 from provider.api.schema import API_MODEL_CONFIG, ApiModel
 from provider.api.subresources import API_VERSION
 
@@ -118,9 +119,7 @@ class ExpandOptions(Options):
 class PowerOptions(Options):
     """Switch the power of the machine that holds a server, as its operator."""
 
-    action: Literal["On", "GracefulShutdown", "ForceOff", "GracefulRestart", "PowerCycle", "ForceRestart"] = Field(
-        description="Redfish ResetType of what is asked for."
-    )
+    action: RequestedReset = Field(description="Redfish ResetType of what is asked for.")
     grace_period_seconds: int | None = Field(
         default=None, ge=0, le=MAX_GRACE_S, description="How long the operating system has to shut down."
     )

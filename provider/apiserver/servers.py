@@ -62,8 +62,13 @@ class ServerVerbs:
 
 
 def _last(state: PowerState | None) -> Json | None:
-    request = state.status.at_provider.request if state else None
-    return request.to_json() if request is not None else None
+    """The request that was written last; one that its controller has not taken up yet is Pending."""
+    if state is None:
+        return None
+    asked, known = state.spec.for_provider.request, state.status.at_provider.request
+    if asked is not None and (known is None or known.id != asked.id):
+        return {"id": asked.id, "phase": "Pending"}
+    return known.to_json() if known is not None else None
 
 
 def _place(machine: Json) -> str:

@@ -24,7 +24,7 @@ from tests.integration.waiting import eventually
 Json = dict[str, Any]
 
 FLEET = "fleet"
-SERVERS = 16
+SERVERS = 24
 _SECRET = "light-bmc"
 _PREFIX = "light-"
 
@@ -66,14 +66,8 @@ class LightRack:
     def machine(self, namespace: str) -> Json:
         """A machine that runs, on a server that nobody had before."""
         number = next(self._free)
-        bmc = {
-            "protocol": "ipmi",
-            "address": "127.0.0.1",
-            "port": self._ports[number],
-            "secretRef": {"name": _SECRET},
-        }
         spec = {
-            "bmc": bmc,
+            "bmc": self._bmc(number),
             "dpu": {"name": f"{_PREFIX}dpu{number}"},
             "slots": 8,
             "nicSlots": [],
@@ -87,13 +81,27 @@ class LightRack:
     def machine_on(self, server: str, namespace: str) -> Json:
         """A machine that holds that server, whoever held it before."""
         machine = self._api.machine(namespace)
+        self.give(server, machine)
+        return machine
+
+    def give(self, server: str, machine: Json) -> None:
+        """Have a machine hold that server, whoever held it before."""
         claim = self._api.child(SERVERCLAIM, machine, "server", {"cpus": 1})
         seen = {"status": {"atProvider": {"serverName": server}}}
         self._rest.patch(SERVERCLAIM, claim, seen, subresource="status")
         reference = {key: claim["metadata"][key] for key in ("namespace", "name", "uid")}
         reference |= {"apiVersion": API_VERSION, "kind": SERVERCLAIM.kind}
         self._rest.patch(SERVER, {"metadata": {"name": server}}, {"spec": {"claimRef": reference}})
-        return machine
+
+    def bmc(self) -> Json:
+        """The BMC of a server that is on and that nobody had before, as a Server of any name has it."""
+        number = next(self._free)
+        self.power_on(f"{_PREFIX}{number}")
+        return self._bmc(number)
+
+    def _bmc(self, number: int) -> Json:
+        secret = {"name": _SECRET}
+        return {"protocol": "ipmi", "address": "127.0.0.1", "port": self._ports[number], "secretRef": secret}
 
     def server_of(self, machine: Json) -> str:
         """The server that a machine was given."""

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from provider.api.resources import BAREMETALMACHINE, VIRTUALDISK
-from provider.api.subresources import MACHINE
+from provider.api.subresources import MACHINE, POWER, POWERED_SERVER
 from tests.integration.apiserver.installed import InstalledApi
+from tests.integration.apiserver.lightrack import LightRack
 from tests.integration.waiting import eventually
 
 Json = dict[str, Any]
@@ -144,3 +145,29 @@ def test_the_trace_of_a_machine_without_spans_is_its_timeline(api: InstalledApi,
     assert answer.body["traceId"] == metadata["uid"].replace("-", "")
     assert answer.body["source"] == "timeline"
     assert [span["name"] for span in answer.body["spans"]] == ["ServerBound", "Answering"]
+
+
+def test_the_power_of_a_server_is_its_bmcs_to_say_and_its_machines_to_switch(
+    api: InstalledApi, rack: LightRack, namespace: str
+) -> None:
+    machine = rack.machine(namespace)
+    server = rack.server_of(machine)
+    power = POWERED_SERVER.path(None, server, POWER)
+    name = f"{namespace}/{machine['metadata']['name']}"
+    report = api.rest.ask("GET", power).body
+    assert (report["kind"], report["state"], report["machine"]) == ("PowerReport", "On", name)
+    assert "request" not in report
+
+    asked = api.rest.ask("POST", power, {"action": "ForceOff"})
+    assert (asked.code, asked.body["metadata"]) == (200, {"name": server})
+    request = api.request(machine)
+    assert request is not None
+    assert (request["id"], request["action"]) == (asked.body["requestId"], "ForceOff")
+    # Nobody has taken it up: no controller runs.
+    assert api.rest.ask("GET", power).body["request"] == {"id": request["id"], "phase": "Pending"}
+
+    api.rest.delete(BAREMETALMACHINE, machine)
+    eventually(lambda: "machine" in api.rest.ask("GET", power).body, lambda held: not held)
+    refused = api.rest.ask("POST", power, {"action": "ForceOff"})
+    assert (refused.code, refused.body["details"]["kind"]) == (409, "servers")
+    assert "held by no machine" in refused.refusal
