@@ -1,4 +1,4 @@
-"""What the verbs that change a machine have in common: ask bm-api, say what it answered, wait until it is so."""
+"""What verbs that change something have in common: ask bm-api, say what it answered, wait until it is so."""
 
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
@@ -36,13 +36,18 @@ def act(args: Namespace, verb: str, options: Json, attempt: str, goal: "Goal", *
     body |= {key: value for key, value in options.items() if value is not None}
     attempt = f"{attempt} {cluster.namespace}/{args.name}"
     result = cluster.act(verb, args.name, body, attempt, dry_run=args.dry_run)
-    told = result.get("message") or "asked for"
-    print(f"{args.name}: {told}{' (dry run: nothing was changed)' if args.dry_run else ''}", flush=True)
+    tell(args, args.name, result)
     if args.dry_run or args.no_wait:
         return
     if by_request and result.get("requestId"):
         goal = goals.power_request(result["requestId"], goal)
     follow(args, cluster, goal)
+
+
+def tell(args: Namespace, name: str, result: Json) -> None:
+    """Say what bm-api answered about the object of that name."""
+    told = result.get("message") or "asked for"
+    print(f"{name}: {told}{' (dry run: nothing was changed)' if args.dry_run else ''}", flush=True)
 
 
 def follow(args: Namespace, cluster: Any, goal: "Goal") -> None:

@@ -102,9 +102,18 @@ class Cluster:
         form = "application/merge-patch+json"
         return self._asked("PATCH", path(resource, namespace, name), attempt, query, body, form)
 
-    def act(self, verb: str, name: str, options: Json, attempt: str, *, dry_run: bool = False) -> Json:
-        """Ask bm-api for a verb of a machine: its ActionResult."""
-        where = path(subresources.MACHINE, self.namespace, name, verb)
+    def act(
+        self,
+        verb: str,
+        name: str,
+        options: Json,
+        attempt: str,
+        *,
+        resource: ResourceType = subresources.MACHINE,
+        dry_run: bool = False,
+    ) -> Json:
+        """Ask bm-api for a verb of a machine, or of another ``resource``: its ActionResult."""
+        where = path(resource, self.namespace, name, verb)
         body = {"apiVersion": subresources.API_VERSION, **options}
         return self._asked("POST", where, attempt, DRY_RUN if dry_run else (), body)
 

@@ -33,6 +33,10 @@ _NEXT: dict[int, tuple[type[BmctlError], str]] = {
     503: (UnreachableError, "Try again; if it stays, ask the operator whether bm-api runs."),
     504: (TimedOutError, "What was asked for may yet happen: look at `bmctl describe`, then try again."),
 }
+_NEXT_OF_SERVERS = {
+    404: "Check the name; `bmctl servers` lists those that there are.",
+    409: "Look at `bmctl servers`, and try again when the state allows it.",
+}
 _OTHER = (BmctlError, "Try again; if it stays, look at the API server's log.")
 
 
@@ -44,6 +48,8 @@ def refused(attempt: str, status: int, body: bytes) -> BmctlError:
     if status == 404 and message.startswith(_NO_SUCH_API):
         message = "this cluster does not serve it"
         next_step = "Ask the operator whether metalplane, with bm-api, is installed (`kubectl get apiservices`)."
+    elif _details(told).get("kind") == "servers":
+        next_step = _NEXT_OF_SERVERS.get(status, next_step)
     if told.get("reason") == "AlreadyExists":
         next_step = "Choose another name, or look at what is there."
     return kind(attempt, "\n       ".join([message, *_causes(told, message)]), next_step)
@@ -68,6 +74,11 @@ def _status(body: bytes) -> Json:
     return told if isinstance(told, dict) else {}
 
 
+def _details(told: Json) -> Json:
+    details = told.get("details")
+    return details if isinstance(details, dict) else {}
+
+
 def _text(body: bytes) -> str:
     """The answer of something that is no API server, in one line."""
     return " ".join(body.decode(errors="replace").split())[:_LONGEST_TEXT]
@@ -75,10 +86,8 @@ def _text(body: bytes) -> str:
 
 def _causes(told: Json, message: str) -> list[str]:
     """What is wrong with each field, where the message does not tell it already."""
-    details = told.get("details")
-    causes = details.get("causes") if isinstance(details, dict) else None
     return [
         f"{cause.get('field') or '-'}: {cause.get('message', '')}"
-        for cause in causes or ()
+        for cause in _details(told).get("causes") or ()
         if isinstance(cause, dict) and str(cause.get("message", "")) not in message
     ]

@@ -36,7 +36,7 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
         _verb("reset", "reset a machine's processor; the power stays on"),
     ),
     "Consoles": (
-        _verb("console", "open the serial console of a machine"),
+        _verb("console", "open the serial console of a machine, or of a server"),
         _verb("logs", "print what the serial console showed"),
         _verb("ssh", "log in to a machine by ssh"),
     ),
@@ -49,6 +49,7 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
     ),
     "Operators": (
         _verb("servers", "list servers: who holds them, power, health"),
+        _verb("power", "show the power of a server as its BMC says, or switch it"),
         _verb("cordon", "keep new machines off a server"),
         _verb("uncordon", "let new machines onto a server again"),
         _verb("image", "list images that machines can boot from"),

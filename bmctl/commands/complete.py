@@ -35,10 +35,20 @@ def names(noun: str, args: Namespace) -> Iterable[str]:
     cluster = connect(args)
     if noun in ("disk", "nic"):
         return _of_machine(cluster, args, "disks" if noun == "disk" else "networkInterfaces")
+    if noun == "machine or server":
+        return [*_listed(cluster, "machine"), *(f"server/{name}" for name in _listed(cluster, "server"))]
+    return _listed(cluster, noun)
+
+
+def _listed(cluster: Any, noun: str) -> list[str]:
+    """Names of all objects of a kind, as far as this user may see them."""
     resource = _resources().get(noun)
     if resource is None:
         return []
-    objects = cluster.list(resource, cluster.namespace if resource.namespaced else None)
+    try:
+        objects = cluster.list(resource, cluster.namespace if resource.namespaced else None)
+    except BmctlError:
+        return []
     return [obj["metadata"]["name"] for obj in objects]
 
 

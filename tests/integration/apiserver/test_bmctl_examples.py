@@ -11,27 +11,32 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from bmctl import verbs
+from provider.api.resettype import RequestedReset
 from provider.api.resources import BAREMETALMACHINE, MACHINEIMAGE, NETWORK, SERVER
 from sandbox import pki
 from tests.integration.apiserver.installed import InstalledApi
+from tests.integration.apiserver.lightrack import LightRack
 from tests.integration.manifests import MACHINE_SPEC, manifest
 
 Json = dict[str, Any]
 
 NAMESPACE = "tenant-a"
-NEEDS_A_SERVER = frozenset({"console", "logs", "ssh", "orphans"})
-"""Verbs of a machine that runs, and of what agents report: their stories are beside this one and end to end."""
+NEEDS_AN_AGENT = frozenset({"ssh", "orphans"})
+"""Verbs of a machine that answers, and of what agents report: their stories are beside this one and end to end."""
 
-NEVER_ENDS = (" --watch", "bmctl top\n", "bmctl top -n tenant-a |", "--for=delete")
+NEVER_ENDS = (" --watch", " -f\n", "bmctl top\n", "bmctl top -n tenant-a |", "--for=delete")
 NEEDS_SPANS = (" --from ",)
 FOLLOWED = frozenset(
     {"create", "start", "stop", "restart", "reset", "addvolume", "removevolume", "expand", "addnic", "removenic"}
 )
+ON_A_SERVER = frozenset({"console", "logs", "power"})
+"""Verbs of a machine that holds a server."""
+
 ABSENT = {"addvolume": ("disks", "data"), "addnic": ("networkInterfaces", "eth1")}
 """What a verb adds, the machine has not got before."""
 
@@ -46,7 +51,7 @@ def examples() -> list[tuple[str, str]]:
 def _lines(name: str) -> tuple[str, ...]:
     verb = verbs.find(name)
     assert verb is not None
-    return () if name in NEEDS_A_SERVER else tuple(verb.load().EXAMPLES)
+    return () if name in NEEDS_AN_AGENT else tuple(verb.load().EXAMPLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(api: InstalledApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def desk(api: InstalledApi, rack: LightRack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """With what the examples name."""
     home = tmp_path_factory.mktemp("home")
     for directory in (".ssh", ".zfunc", ".config/fish/completions", "bin"):
@@ -85,8 +90,7 @@ def desk(api: InstalledApi, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     config = json.loads(kubectl.run("config", "view", "--raw", "--output=json"))
     config["contexts"][0]["context"]["namespace"] = NAMESPACE
     (home / "kubeconfig").write_text(json.dumps(config))
-    bmc = {"protocol": "ipmi", "address": "127.0.0.1", "port": 1, "secretRef": {"name": "none"}}
-    server = {"bmc": bmc, "dpu": {"name": "dpu7"}, "capacity": {"cpus": 1, "memory": "1Gi"}}
+    server = {"bmc": rack.bmc(), "dpu": {"name": "dpu7"}, "capacity": {"cpus": 1, "memory": "1Gi"}}
     kubectl.apply(
         [
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
@@ -100,7 +104,7 @@ def desk(api: InstalledApi, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-def machine(desk: Desk, verb: str) -> Iterator[None]:
+def machine(desk: Desk, rack: LightRack, verb: str) -> Iterator[None]:
     """bm-01, on and answering, unless the example makes it."""
     kubectl = desk.api.apiserver.kubectl
     if verb != "create":
@@ -115,8 +119,10 @@ def machine(desk: Desk, verb: str) -> Iterator[None]:
             "timeline": timeline,
         }
         desk.api.rest.patch(BAREMETALMACHINE, made, {"status": status}, subresource="status")
+        if verb in ON_A_SERVER:
+            rack.give("server-07", made)
     yield
-    kinds = "baremetalmachines,powerstates,virtualdisks,virtualnics"
+    kinds = "baremetalmachines,serverclaims,powerstates,virtualdisks,virtualnics"
     kubectl.run("delete", kinds, "--all", f"--namespace={NAMESPACE}")
 
 
@@ -128,9 +134,14 @@ def _without(verb: str) -> Json:
     return {field: [item for item in MACHINE_SPEC[field] if item["name"] != name]}
 
 
+def _is_followed(verb: str, line: str) -> bool:
+    """Whether it waits for what a controller does."""
+    switches = verb == "power" and any(action in line for action in get_args(RequestedReset))
+    return (verb in FOLLOWED or switches) and "--no-wait" not in line and "--dry-run" not in line
+
+
 @pytest.mark.parametrize(("verb", "line"), examples())
 def test_an_example_does_what_it_shows(desk: Desk, machine: None, verb: str, line: str) -> None:
-    follows = verb in FOLLOWED and "--no-wait" not in line and "--dry-run" not in line
-    done = desk.run(f"{line} --no-wait" if follows else line)
+    done = desk.run(f"{line} --no-wait" if _is_followed(verb, line) else line)
     assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
     assert "Traceback" not in done.stderr

@@ -23,17 +23,20 @@ Console = Callable[[web.WebSocketResponse, web.Request], Awaitable[None]]
 
 MACHINES = "/apis/metalplane.io/v1alpha1/namespaces/tenant-a/baremetalmachines"
 SUBRESOURCES = "/apis/subresources.metalplane.io/v1alpha1/namespaces/tenant-a/baremetalmachines"
+SERVERS = "/apis/subresources.metalplane.io/v1alpha1/servers"
 TIMEOUT_S = 60.0
 
 
 @dataclass
 class Api:
-    """``answers`` by method and path; ``changes`` by path of a list: each time it is watched, the events of one stream.
+    """``answers`` by method and path, after those that ``first`` gives once.
 
+    ``changes`` by path of a list: each time it is watched, the events of one stream.
     ``consoles``: what to do with one websocket after the other.
     """
 
     answers: dict[tuple[str, str], tuple[int, Any]] = field(default_factory=dict)
+    first: dict[tuple[str, str], list[tuple[int, Any]]] = field(default_factory=dict)
     changes: dict[str, list[list[Json]]] = field(default_factory=dict)
     consoles: list[Console] = field(default_factory=list)
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
@@ -66,7 +69,9 @@ class Api:
             return await self._console(request)
         if "watch" in request.query and not request.path.endswith("console"):
             return await self._watch(request)
-        status, answer = self.answers.get((request.method, request.path), (404, {"message": "not written down"}))
+        asked = request.method, request.path
+        once = self.first.get(asked)
+        status, answer = once.pop(0) if once else self.answers.get(asked, (404, {"message": "not written down"}))
         if isinstance(answer, bytes):
             return web.Response(status=status, body=answer)
         return web.json_response(answer, status=status)

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from tests.unit.bmctl import screens
-from tests.unit.bmctl.api import SUBRESOURCES, Api, refusal, run, until_closed
+from tests.unit.bmctl.api import SERVERS, SUBRESOURCES, Api, refusal, run, until_closed
 from tests.unit.bmctl.pseudoterminal import Pseudoterminal
 
 WRITER = json.dumps({"type": "opened", "role": "writer"})
@@ -186,3 +186,21 @@ def test_the_log_is_what_was_kept_and_with_f_what_comes_too(api: Api, kubeconfig
     api.consoles = [booting]
     assert run(kubeconfig, "logs", "bm-01", "-f").stdout == b"kept, and coming"
     assert api.requests[-1][1] == f"{CONSOLE}?watch=true&tailBytes=1048576"
+
+
+@pytest.mark.parametrize("name", ["server/server-07", "server.metalplane.io/server-07"])
+def test_an_operator_opens_the_console_of_a_server(api: Api, kubeconfig: Path, name: str) -> None:
+    api.consoles = [shell]
+    done = run(kubeconfig, "console", name, "--tail", "1Ki", data=b"who\n")
+    assert (done.returncode, done.stdout) == (0, b"login: <who\n>")
+    assert api.requests[0][1] == f"{SERVERS}/server-07/console?tailBytes=1024"
+
+
+def test_a_server_whose_console_is_not_there_is_called_so(api: Api, kubeconfig: Path) -> None:
+    missing = refusal(404, "NotFound", "Server server-09 not found: check the name", kind="servers")
+    api.answers["GET", f"{SERVERS}/server-09/console"] = missing
+    done = run(kubeconfig, "console", "server/server-09")
+    assert done.returncode == 3
+    assert done.stderr.decode().startswith("error: Opening the console of Server server-09: Server server-09 not found")
+    assert b"`bmctl servers` lists" in done.stderr
+    assert run(kubeconfig, "console", "server/").returncode == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bmctl import arguments, reference, verbs
-from tests.unit.bmctl.api import MACHINES, Api, machine, run
+from tests.unit.bmctl.api import MACHINES, Api, machine, refusal, run
 
 ALL = verbs.names()
 
@@ -92,6 +92,11 @@ def test_as_kubectls_plugin_it_calls_itself_so() -> None:
         (["removevolume", "bm-01", ""], ["root"]),
         (["removenic", "bm-01", ""], ["eth0"]),
         (["cordon", ""], ["server0"]),
+        (["power", ""], ["server0"]),
+        (["power", "server0", "Force"], ["ForceOff", "ForceRestart"]),
+        (["power", "server0", "-o", ""], ["json", "yaml"]),
+        (["console", ""], ["bm-01", "server/server0"]),
+        (["console", "s"], ["server/server0"]),
         (["create", "bm-02", "--image", "deb"], ["debian-12"]),
         (["create", "bm-02", "--image=deb"], ["--image=debian-12"]),
         (["addnic", "bm-01", "eth1", "--network", ""], ["blue"]),
@@ -109,6 +114,12 @@ def test_the_shell_is_told_what_may_come_next(api: Api, kubeconfig: Path, words:
     done = run(kubeconfig, "__complete", *words)
     assert done.returncode == 0
     assert done.stdout.decode().split() == found
+
+
+def test_who_may_see_no_machines_is_told_of_servers(api: Api, kubeconfig: Path) -> None:
+    api.answers["GET", MACHINES] = refusal(403, "Forbidden", "no")
+    api.shows("/apis/metalplane.io/v1alpha1/servers", {"metadata": {"name": "server0"}})
+    assert run(kubeconfig, "__complete", "console", "").stdout == b"server/server0\n"
 
 
 def test_a_cluster_that_does_not_answer_completes_nothing_and_says_nothing(tmp_path: Path) -> None:
