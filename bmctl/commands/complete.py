@@ -16,7 +16,18 @@ def run(words: list[str]) -> None:
     from bmctl.candidates import candidates
 
     with suppress(BmctlError, OSError):
-        print("\n".join(candidates(words, names)))
+        for word in candidates([_plain(word) for word in words], names):
+            print(word)
+
+
+def _plain(word: str) -> str:
+    """What a shell will make of a word, which it gives us as it was typed: in quotes, perhaps."""
+    import shlex
+
+    try:
+        return "".join(shlex.split(word))
+    except ValueError:
+        return word
 
 
 def names(noun: str, args: Namespace) -> Iterable[str]:

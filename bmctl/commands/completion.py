@@ -16,13 +16,15 @@ EXAMPLES = (
 _BASH = """\
 # bash completion for bmctl
 _bmctl() {
-    local word words=("${COMP_WORDS[@]:1:COMP_CWORD}")
+    local word words=("${COMP_WORDS[@]:1:COMP_CWORD}") typed="${COMP_WORDS[COMP_CWORD]}" before=""
     COMPREPLY=()
-    # bash takes = and : for the ends of words: put together what it took apart.
-    if [[ "${COMP_WORDS[*]:1:COMP_CWORD}" == *=* ]]; then
+    # bash takes = and : for the ends of words: put together what it took apart, and give it the last part alone.
+    if [[ "${COMP_WORDS[*]:1:COMP_CWORD}" == *[=:]* ]]; then
         local line="${COMP_LINE:0:COMP_POINT}"
         read -ra words <<<"${line#* }"
         [[ "$line" == *" " ]] && words+=("")
+        [[ "$typed" == [=:] ]] && typed=""
+        before="${words[-1]%"$typed"}"
     fi
     while IFS= read -r word; do
         if [[ "$word" == ":file" ]]; then
@@ -30,7 +32,7 @@ _bmctl() {
             COMPREPLY=()
             return
         fi
-        COMPREPLY+=("${word#--*=}")
+        COMPREPLY+=("${word#"$before"}")
     done < <(bmctl __complete "${words[@]}" 2>/dev/null)
 }
 complete -F _bmctl bmctl
@@ -41,6 +43,8 @@ _bmctl() {
     local -a found
     found=("${(@f)$(bmctl __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
     if [[ "${found[1]}" == ":file" ]]; then
+        # The path begins behind the = of an option.
+        [[ "$PREFIX" == --*=* ]] && compset -P '*='
         _files
     elif [[ -n "${found[1]}" ]]; then
         compadd -a found
@@ -58,8 +62,10 @@ function __bmctl_complete
     set -l words (commandline -opc)[2..-1] (commandline -ct)
     set -l found (bmctl __complete $words 2>/dev/null)
     if test "$found[1]" = ":file"
-        __fish_complete_path (commandline -ct)
-    else
+        # The path begins behind the = of an option.
+        set -l option (string match -r -- '^--[^=]*=' $words[-1])
+        printf "$option%s\\n" (__fish_complete_path (string replace -- "$option" '' $words[-1]))
+    else if set -q found[1]
         printf '%s\\n' $found
     end
 end

@@ -1,4 +1,4 @@
-"""bmctl as a user at a terminal has it: what is typed goes in, what is drawn comes out."""
+"""A program as a user at a terminal has it: what is typed goes in, what is drawn comes out."""
 
 import fcntl
 import os
@@ -10,10 +10,10 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.unit.bmctl.api import TIMEOUT_S
 
@@ -31,22 +31,28 @@ def _interrupts_heeded() -> Iterator[None]:
 
 
 class Pseudoterminal:
-    """A running bmctl with a terminal of its own. A context."""
+    """A running program with a terminal of its own. A context."""
 
-    def __init__(self, kubeconfig: Path, *arguments: str) -> None:
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], *, directory: Path | None = None) -> None:
         self._master, self._slave = os.openpty()
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
         self.before = termios.tcgetattr(self._slave)
         self.drawn = b""
         with _interrupts_heeded():
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "bmctl", *arguments],
+                argv,
                 stdin=self._slave,
                 stdout=self._slave,
                 stderr=self._slave,
-                env={**os.environ, "KUBECONFIG": str(kubeconfig), "TERM": "xterm"},
+                env={**environment, "TERM": "xterm"},
+                cwd=directory,
                 start_new_session=True,
             )
+
+    @classmethod
+    def of_bmctl(cls, kubeconfig: Path, *arguments: str) -> Self:
+        """bmctl, as a user of that kubeconfig."""
+        return cls([sys.executable, "-m", "bmctl", *arguments], {**os.environ, "KUBECONFIG": str(kubeconfig)})
 
     def type(self, keys: bytes) -> None:
         os.write(self._master, keys)
@@ -78,7 +84,7 @@ class Pseudoterminal:
         lines = [line.rpartition("\r")[2] for line in text.split("\n")]
         return "\n".join(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).rstrip() for line in lines)
 
-    def __enter__(self) -> "Pseudoterminal":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -149,11 +149,6 @@ def test_the_help_of_a_verb_has_its_examples_and_does_not_ask_the_cluster() -> N
     assert "examples:\n  bmctl get\n" in done.stdout
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts_name_the_program(shell: str) -> None:
-    assert "bmctl __complete" in run("completion", shell).stdout
-
-
 @pytest.mark.parametrize(
     ("cluster", "user", "complaint"),
     [

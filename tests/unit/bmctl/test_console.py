@@ -26,7 +26,7 @@ async def shell(socket: web.WebSocketResponse, request: web.Request) -> None:
 
 def test_keys_go_to_the_machine_and_the_escape_leaves(api: Api, kubeconfig: Path) -> None:
     api.consoles = [shell]
-    with Pseudoterminal(kubeconfig, "console", "bm-01") as user:
+    with Pseudoterminal.of_bmctl(kubeconfig, "console", "bm-01") as user:
         user.until(b"login: ")
         assert user.modes != user.before
         user.type(b"ro\x03")
@@ -43,7 +43,7 @@ def test_keys_go_to_the_machine_and_the_escape_leaves(api: Api, kubeconfig: Path
 
 def test_a_terminal_is_put_back_when_bmctl_is_told_to_end(api: Api, kubeconfig: Path) -> None:
     api.consoles = [shell]
-    with Pseudoterminal(kubeconfig, "console", "bm-01") as user:
+    with Pseudoterminal.of_bmctl(kubeconfig, "console", "bm-01") as user:
         user.until(b"login: ")
         user.process.send_signal(signal.SIGTERM)
         assert user.end() == 128 + signal.SIGTERM
@@ -79,7 +79,7 @@ def test_a_console_whose_server_goes_away_is_opened_anew(api: Api, kubeconfig: P
         await socket.close(code=1000, message=b"the machine was deleted")
 
     api.consoles = [leaving, ending]
-    with Pseudoterminal(kubeconfig, "console", "bm-01", "--tail", "64Ki") as user:
+    with Pseudoterminal.of_bmctl(kubeconfig, "console", "bm-01", "--tail", "64Ki") as user:
         assert user.end() == 0
         screens.compare("a console whose server goes away is opened anew", user.screen())
     assert [path for _, path, _ in api.requests] == [f"{CONSOLE}?tailBytes=65536", f"{CONSOLE}?tailBytes=0"]
@@ -151,7 +151,7 @@ def test_a_watcher_types_nothing_and_still_can_leave(api: Api, kubeconfig: Path)
         sent.extend(await until_closed(socket))
 
     api.consoles = [watched]
-    with Pseudoterminal(kubeconfig, "console", "bm-01", "--watch") as user:
+    with Pseudoterminal.of_bmctl(kubeconfig, "console", "bm-01", "--watch") as user:
         user.until(b"booting")
         user.type(b"rm -rf\r\x1d.")
         assert user.end() == 0

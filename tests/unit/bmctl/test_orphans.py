@@ -91,7 +91,7 @@ def test_what_cannot_be_done_is_refused_and_nothing_is_asked_for(
 
 @pytest.mark.parametrize(("answer", "removed"), [(b"y\n", True), (b"\n", False), (b"n\n", False)])
 def test_it_asks_before_it_deletes(reported: Api, kubeconfig: Path, answer: bytes, removed: bool) -> None:
-    with Pseudoterminal(kubeconfig, "orphans", "storage", "--delete", "--no-wait") as terminal:
+    with Pseudoterminal.of_bmctl(kubeconfig, "orphans", "storage", "--delete", "--no-wait") as terminal:
         drawn = terminal.until(b"[y/N] ")
         assert b"the data of these volumes is lost for good" in drawn
         terminal.type(answer)

@@ -12,7 +12,7 @@ def test_steps_that_are_done_stay_and_the_one_under_way_is_live(api: Api, kubeco
     api.shows(MACHINES, machine("Stopped"))
     silent = "the machine is on and has not answered yet, " * 5
     api.changes[MACHINES] = [changed(waiting_for(machine("Starting"), silent), machine())]
-    with Pseudoterminal(kubeconfig, "start", "bm-01") as user:
+    with Pseudoterminal.of_bmctl(kubeconfig, "start", "bm-01") as user:
         assert user.end() == 0
         screens.compare("a start on a terminal", user.screen())
         longest = max(len(line) for line in user.drawn.decode().replace("\r", "\n").split("\n"))
@@ -21,7 +21,7 @@ def test_steps_that_are_done_stay_and_the_one_under_way_is_live(api: Api, kubeco
 
 def test_an_interrupted_wait_leaves_the_step_and_no_trace(api: Api, kubeconfig: Path) -> None:
     api.shows(MACHINES, waiting_for(machine("Starting"), "the machine is on and has not answered yet"))
-    with Pseudoterminal(kubeconfig, "wait", "bm-01") as user:
+    with Pseudoterminal.of_bmctl(kubeconfig, "wait", "bm-01") as user:
         user.until(b"has not answered yet")
         user.process.send_signal(2)
         assert user.end() == 130
@@ -30,7 +30,7 @@ def test_an_interrupted_wait_leaves_the_step_and_no_trace(api: Api, kubeconfig: 
 
 def test_top_draws_a_screen_of_its_own_and_gives_it_back(api: Api, kubeconfig: Path) -> None:
     api.shows(MACHINES, waiting_for(machine("Starting"), "the machine is on and has not answered yet"))
-    with Pseudoterminal(kubeconfig, "top") as user:
+    with Pseudoterminal.of_bmctl(kubeconfig, "top") as user:
         user.until(b"has not answered yet")
         user.process.send_signal(2)
         assert user.end() == 130
