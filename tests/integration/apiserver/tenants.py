@@ -22,16 +22,20 @@ def user(api: InstalledApi, name: str, role: str, namespace: str) -> Rest:
     return Rest.of_user(api.apiserver, subject["name"])
 
 
-def straight(api: InstalledApi, replica: str, namespace: str) -> Door:
-    """Past the API server, to one replica, with the token of an account that may."""
+def token(api: InstalledApi, namespace: str) -> str:
+    """Of an account that may edit what is there."""
     kubectl = api.apiserver.kubectl
     kubectl.run("create", "serviceaccount", "typist", f"--namespace={namespace}")
     account = {"kind": "ServiceAccount", "name": "typist", "namespace": namespace}
     bind(api, "typist", {"kind": "ClusterRole", "name": "edit"}, account, namespace)
-    token = kubectl.run("create", "token", "typist", f"--namespace={namespace}").strip()
+    return kubectl.run("create", "token", "typist", f"--namespace={namespace}").strip()
+
+
+def straight(api: InstalledApi, replica: str, namespace: str) -> Door:
+    """Past the API server, to one replica, with the token of an account that may."""
     tls = ssl.create_default_context(cafile=str(api.apiserver.layout.pki / "api" / "ca.crt"))
     port = api.ports.api_peers[int(replica.removeprefix("api"))]
-    return Door(("127.0.0.1", port), tls, {"Authorization": f"Bearer {token}"})
+    return Door(("127.0.0.1", port), tls, {"Authorization": f"Bearer {token(api, namespace)}"})
 
 
 def bind(api: InstalledApi, name: str, role: Json, subject: Json, namespace: str) -> None:
