@@ -54,6 +54,10 @@ class Parser(argparse.ArgumentParser):
         """The verb's first argument: a machine."""
         self.named("machine", self.add_argument("name", help="name of the machine", **settings))
 
+    def server(self, **settings: Any) -> None:
+        """The verb's first argument: a server. ``--server`` is the API server's URL."""
+        self.named("server", self.add_argument("server_name", metavar="server", help="name of the server", **settings))
+
 
 def of_everything(prog: str) -> Parser:
     """What comes before the verb, and the verb with the rest."""

@@ -11,7 +11,7 @@ EXAMPLES = ("bmctl cordon server-07",)
 
 def declare(parser: Parser) -> None:
     """Its arguments."""
-    parser.named("server", parser.add_argument("server_name", metavar="server", help="name of the server"))
+    parser.server()
 
 
 def run(args: Namespace) -> None:

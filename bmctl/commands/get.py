@@ -1,13 +1,13 @@
 """``bmctl get``: machines and how they stand."""
 
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from typing import Any
 
-from bmctl.arguments import Parser, add_output, connect
+from bmctl import listing
+from bmctl.arguments import Parser, connect
 from bmctl.errors import UsageError
-from bmctl.output import OBJECT_FORMS, age, is_table, objects, show, table, timestamp
+from bmctl.output import age, is_table, objects, table, timestamp
 from bmctl.tree import condition
 
 Json = dict[str, Any]
@@ -31,9 +31,8 @@ def declare(parser: Parser) -> None:
     """Its arguments."""
     parser.machine(nargs="?")
     parser.add_argument("-A", "--all-namespaces", action="store_true", help="machines of all namespaces")
-    parser.add_argument("-l", "--selector", metavar="LABELS", default="", help="labels, such as team=blue,stage!=test")
     parser.add_argument("-w", "--watch", action="store_true", help="then show each change, until interrupted")
-    add_output(parser, *OBJECT_FORMS)
+    listing.declare(parser, "team=blue,stage!=test")
 
 
 def run(args: Namespace) -> None:
@@ -46,31 +45,19 @@ def run(args: Namespace) -> None:
     if args.watch:
         _watch(args, cluster, namespace)
         return
-    if args.name is not None:
-        machines = [cluster.get(BAREMETALMACHINE, args.name, cluster.namespace)]
-    else:
-        machines = cluster.list(BAREMETALMACHINE, namespace, labels=args.selector)
-    if not machines and (is_table(args.output) or args.output == "name"):
-        print(f"No machines found{f' in namespace {namespace}' if namespace else ''}.", file=sys.stderr)
-        return
-    text = render(machines, args.output, single=args.name is not None, all_namespaces=args.all_namespaces)
-    show(text, args.output)
+    wide, everywhere = args.output == "wide", args.all_namespaces
+
+    def tabulate(machines: list[Json]) -> str:
+        return table(header(wide, everywhere), [row(machine, wide, everywhere) for machine in machines])
+
+    listing.run(args, cluster, BAREMETALMACHINE, "machine", tabulate, name=args.name, namespace=namespace)
 
 
 def _check(args: Namespace) -> None:
     if args.name is not None and args.all_namespaces:
         cause = "a machine cannot be got by name across all namespaces"
         raise UsageError("Reading the arguments", cause, f"Write `bmctl get {args.name} -n NAMESPACE`.")
-    if args.name is not None and args.selector:
-        raise UsageError("Reading the arguments", "give either a name or labels", "Leave one of them out.")
-
-
-def render(machines: list[Json], output: str, *, single: bool, all_namespaces: bool) -> str:
-    """What ``get`` prints."""
-    if not is_table(output):
-        return objects(machines, output, single=single)
-    wide = output == "wide"
-    return table(header(wide, all_namespaces), [row(machine, wide, all_namespaces) for machine in machines])
+    listing.check(args.name, args)
 
 
 def header(wide: bool, all_namespaces: bool) -> list[str]:

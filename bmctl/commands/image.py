@@ -1,11 +1,11 @@
 """``bmctl image list``: what machines can boot from."""
 
-import sys
 from argparse import Namespace
 from typing import Any
 
-from bmctl.arguments import Parser, add_output, connect
-from bmctl.output import OBJECT_FORMS, age, is_table, objects, show, table, timestamp
+from bmctl import listing
+from bmctl.arguments import Parser, connect
+from bmctl.output import age, table, timestamp
 
 Json = dict[str, Any]
 
@@ -18,8 +18,7 @@ def declare(parser: Parser) -> None:
     """Its arguments."""
     parser.add_argument("action", choices=("list",), help="what to do")
     parser.named("image", parser.add_argument("image_name", metavar="image", nargs="?", help="one image; all without"))
-    parser.add_argument("-l", "--selector", metavar="LABELS", default="", help="labels, such as os=debian")
-    add_output(parser, *OBJECT_FORMS)
+    listing.declare(parser, "os=debian")
 
 
 def run(args: Namespace) -> None:
@@ -27,19 +26,13 @@ def run(args: Namespace) -> None:
     from provider.api.resources import MACHINEIMAGE
 
     cluster = connect(args)
-    if args.image_name:
-        images = [cluster.get(MACHINEIMAGE, args.image_name)]
-    else:
-        images = cluster.list(MACHINEIMAGE, labels=args.selector)
-    if not is_table(args.output):
-        show(objects(images, args.output, single=bool(args.image_name)), args.output)
-        return
-    if not images:
-        print("No images found.", file=sys.stderr)
-        return
     wide = args.output == "wide"
     header = ["NAME", "SIZE", "GRANTED", "AGE", *(["SHA256", "NAMESPACES"] if wide else [])]
-    print(table(header, [row(image, cluster.namespace, wide=wide) for image in images]))
+
+    def tabulate(images: list[Json]) -> str:
+        return table(header, [row(image, cluster.namespace, wide=wide) for image in images])
+
+    listing.run(args, cluster, MACHINEIMAGE, "image", tabulate, name=args.image_name)
 
 
 def row(image: Json, namespace: str, *, wide: bool) -> list[str]:

@@ -35,7 +35,7 @@ _TICK_S = 0.1
 
 def declare(parser: Parser) -> None:
     """Its arguments."""
-    parser.named("server", parser.add_argument("server_name", metavar="server", help="name of the server"))
+    parser.server()
     parser.add_argument(
         "action",
         metavar="action",

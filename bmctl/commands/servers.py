@@ -1,12 +1,16 @@
 """``bmctl servers``: the inventory, and who holds what."""
 
-import sys
 from argparse import Namespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bmctl.arguments import Parser, add_output, connect
+from bmctl import listing
+from bmctl.arguments import Parser, connect
 from bmctl.errors import ForbiddenError
-from bmctl.output import OBJECT_FORMS, is_table, objects, show, table
+from bmctl.output import table
+
+if TYPE_CHECKING:
+    from bmctl.cluster import Cluster
+    from provider.api.resources import ResourceType
 
 Json = dict[str, Any]
 
@@ -18,37 +22,31 @@ EXAMPLES = ("bmctl servers", "bmctl servers server-07 -o wide", "bmctl servers -
 
 def declare(parser: Parser) -> None:
     """Its arguments."""
-    name = parser.add_argument("server_name", metavar="server", nargs="?", help="name of one server; all without")
-    parser.named("server", name)
-    parser.add_argument("-l", "--selector", metavar="LABELS", default="", help="labels, such as rack=r7")
-    add_output(parser, *OBJECT_FORMS)
+    parser.server(nargs="?")
+    listing.declare(parser, "rack=r7")
 
 
 def run(args: Namespace) -> None:
     """Do it."""
-    from bmctl import inventory
-    from provider.api.resources import LEASE, POWERSTATE, SERVER, SERVERCLAIM
+    from provider.api.resources import SERVER
 
     cluster = connect(args)
-    if args.server_name:
-        servers = [cluster.get(SERVER, args.server_name)]
-    else:
-        servers = cluster.list(SERVER, labels=args.selector)
-    if not is_table(args.output):
-        show(objects(servers, args.output, single=bool(args.server_name)), args.output)
-        return
-    if not servers:
-        print("No servers found.", file=sys.stderr)
-        return
     wide = args.output == "wide"
+    listing.run(args, cluster, SERVER, "server", lambda found: _table(cluster, found, wide=wide), name=args.server_name)
+
+
+def _table(cluster: "Cluster", servers: list[Json], *, wide: bool) -> str:
+    from bmctl import inventory
+    from provider.api.resources import LEASE, POWERSTATE, SERVERCLAIM
+
     seen = inventory.around(*(_allowed(cluster, resource) for resource in (SERVERCLAIM, POWERSTATE, LEASE)))
     header = [*inventory.HEADER, *(inventory.WIDE_HEADER if wide else ())]
-    print(table(header, [inventory.row(server, seen, wide=wide) for server in servers]))
+    return table(header, [inventory.row(server, seen, wide=wide) for server in servers])
 
 
-def _allowed(cluster: Any, resource: Any) -> list[Json] | None:
+def _allowed(cluster: "Cluster", resource: "ResourceType") -> list[Json] | None:
     """Objects of all namespaces, or None where this user may not list them."""
     try:
-        return list(cluster.list(resource))
+        return cluster.list(resource)
     except ForbiddenError:
         return None

@@ -12,8 +12,8 @@ import pytest
 
 from bmctl.__main__ import _code
 from bmctl.commands import version
-from bmctl.commands.get import render
-from bmctl.output import age, table
+from bmctl.commands.get import header, row
+from bmctl.output import age, objects, table
 
 MACHINE = {
     "apiVersion": "metalplane.io/v1alpha1",
@@ -52,23 +52,21 @@ def kubeconfig_of_nobody(directory: Path) -> Path:
 
 
 def test_the_table_reads_like_kubectls() -> None:
-    header, row = render([MACHINE], "", single=False, all_namespaces=True).splitlines()
-    assert header.split() == ["NAMESPACE", "NAME", "STATUS", "SERVER", "IP", "SYNCED", "READY", "AGE"]
-    assert row.split()[:7] == ["tenant-a", "bm-01", "Running", "server0", "10.20.0.11", "True", "True"]
+    assert header(False, True) == ["NAMESPACE", "NAME", "STATUS", "SERVER", "IP", "SYNCED", "READY", "AGE"]
+    assert row(MACHINE, False, True)[:7] == ["tenant-a", "bm-01", "Running", "server0", "10.20.0.11", "True", "True"]
 
 
 def test_one_machine_as_json_is_the_object_itself() -> None:
-    assert json.loads(render([MACHINE], "json", single=True, all_namespaces=False)) == MACHINE
+    assert json.loads(objects([MACHINE], "json", single=True)) == MACHINE
 
 
 def test_names_can_be_fed_back_to_kubectl() -> None:
-    printed = render([MACHINE], "name", single=False, all_namespaces=False)
-    assert printed == "baremetalmachine.metalplane.io/bm-01"
+    assert objects([MACHINE], "name", single=False) == "baremetalmachine.metalplane.io/bm-01"
 
 
 def test_a_machine_without_status_is_pending() -> None:
     bare = {"metadata": MACHINE["metadata"], "spec": {}}
-    assert "Pending" in render([bare], "", single=False, all_namespaces=False)
+    assert "Pending" in row(bare, False, False)
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(45, "45s"), (119, "119s"), (120, "2m"), (7200, "2h"), (172_800, "2d")])

@@ -1,5 +1,6 @@
 """What users see of the verbs, as golden screens: in a pipe, against a stand-in of the API server."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,27 @@ def test_who_holds_which_server(api: Api, kubeconfig: Path) -> None:
     api.answers["GET", "/apis/metalplane.io/v1alpha1/powerstates"] = refusal(403, "Forbidden", "no")
     api.shows("/apis/coordination.k8s.io/v1/leases")
     tell("who holds which server", api, kubeconfig, "servers")
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "told"),
+    [
+        (("get",), MACHINES, b"No machines found in namespace tenant-a.\n"),
+        (("servers",), "/apis/metalplane.io/v1alpha1/servers", b"No servers found.\n"),
+        (("image", "list"), "/apis/metalplane.io/v1alpha1/machineimages", b"No images found.\n"),
+    ],
+)
+def test_where_nothing_is_to_list_that_is_said_to_people_alone(
+    api: Api, kubeconfig: Path, verb: tuple[str, ...], path: str, told: bytes
+) -> None:
+    api.shows(path)
+    for form in ([], ["-o", "name"]):
+        done = run(kubeconfig, *verb, *form)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", told)
+    assert json.loads(run(kubeconfig, *verb, "-o", "json").stdout)["items"] == []
+    both = run(kubeconfig, *verb, "one", "-l", "a=b")
+    assert both.returncode == 2
+    assert b"give either a name or labels" in both.stderr
 
 
 def test_a_reset_is_done_when_the_bmc_took_it(api: Api, kubeconfig: Path) -> None:
