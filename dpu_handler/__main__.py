@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -18,6 +17,7 @@ from dpu_handler.execution.dpu import OVSDB_TABLES, Dpu
 from dpu_handler.southbound import EmulationClient, OvsdbClient, SpdkClient
 from provider.api.names import AGENT_LEASE, ANNOTATION_AGENT_VERSION, ANNOTATION_NODE_ID
 from provider.api.resources import EMULATEDDISK, EMULATEDNIC
+from provider.runtime import logs
 from provider.runtime.cache import Cache
 from provider.runtime.client import KubeClient
 from provider.runtime.context import Runtime
@@ -132,9 +132,7 @@ def _dpu(args: argparse.Namespace, tracer: Tracer, changed: Callable[[], None]) 
 def main() -> None:
     """Run the agent."""
     args = arguments()
-    logging.basicConfig(level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    # kopf tells of every event that it passed on.
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    logs.begin(args.log_level)
     try:
         asyncio.run(serve(args))
     except MetalplaneError as error:

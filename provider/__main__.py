@@ -20,6 +20,7 @@ from provider.composition.functions import FunctionEndpoint, FunctionRunner
 from provider.composition.ownership import refuse_foreign_kind
 from provider.controllers.assembly import Assembly
 from provider.csi.driver import Driver
+from provider.runtime import logs
 from provider.runtime.cache import Cache
 from provider.runtime.client import KubeClient
 from provider.runtime.context import Runtime
@@ -197,9 +198,7 @@ def _pair(argument: str) -> tuple[str, str]:
 def main() -> None:
     """Run the control plane."""
     args = arguments()
-    logging.basicConfig(level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    # kopf tells of every event that it passed on.
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    logs.begin(args.log_level)
     try:
         asyncio.run(serve(args))
     except* LeadershipLost as group:

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import logging
 import os
 from collections.abc import Sequence
 from importlib import metadata
@@ -23,6 +22,7 @@ from dpu_handler.lvol.records import ExportRecords
 from dpu_handler.lvol.service import ControllerService, IdentityService
 from dpu_handler.lvol.volumes import Volumes
 from dpu_handler.southbound import SpdkClient
+from provider.runtime import logs
 from provider.runtime.csi import csi_pb2_grpc
 from provider.runtime.mutual_tls import server_credentials, stays_on_this_machine
 from provider.runtime.signals import stop_on_signals
@@ -110,7 +110,7 @@ async def serve(args: argparse.Namespace) -> None:
 def main() -> None:
     """Run the driver."""
     args = arguments()
-    logging.basicConfig(level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.begin(args.log_level)
     asyncio.run(serve(args))
 
 

@@ -29,6 +29,7 @@ from provider.apiserver.streams import Streams
 from provider.apiserver.tls import AUTHORITY, ServingTLS, keep_connections_small
 from provider.bmc.sessions import BMCSessions
 from provider.controllers.powerreading import PowerReadings
+from provider.runtime import logs
 from provider.runtime.cache import Cache
 from provider.runtime.client import KubeClient
 from provider.runtime.context import Runtime
@@ -185,9 +186,7 @@ def _why_not(front_proxy: FrontProxyConfig, stop: asyncio.Event) -> str:
 def main() -> None:
     """Run bm-api."""
     args = arguments()
-    logging.basicConfig(level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    # kopf tells of every event that it passed on.
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    logs.begin(args.log_level)
     try:
         asyncio.run(serve(args))
     except* MetalplaneError as group:

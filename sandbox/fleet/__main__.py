@@ -2,20 +2,19 @@
 
 import argparse
 import asyncio
-import logging
 import resource
 import signal
 import sys
 from pathlib import Path
 
+from provider.runtime import logs
 from provider.runtime.errors import MetalplaneError
 from sandbox.fleet.rack import serve
 
 
 def main() -> int:
     """Run the servers that the arguments describe; 1 when they cannot be served."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    logs.begin("info")
     arguments = _arguments()
     # Each server has two sockets that listen, and two connections with two ends.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
