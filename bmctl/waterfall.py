@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bmctl.spans import Span
+from provider.runtime.tracefiles import Span
 
 _NAME_WIDTH = 48
 _SERVICE_WIDTH = 10

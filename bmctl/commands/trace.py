@@ -8,7 +8,7 @@ from typing import Any
 from bmctl.arguments import Parser, add_output, connect
 from bmctl.errors import BmctlError
 from bmctl.output import DETAIL_FORMS, document, remark
-from bmctl.spans import Span
+from provider.runtime.tracefiles import Span
 
 DESCRIPTION = """\
 Draw the trace of a machine's provisioning. Its spans come from bm-api, or from OTLP-JSON files where --from or

@@ -5,9 +5,10 @@ strings, enums as integers); messages: opentelemetry-proto ``trace/v1/trace.prot
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from provider.runtime.tracefiles import messages_of
 from provider.runtime.tracing.span import Attribute, Kind, Outcome, Span
 
 Json = dict[str, Any]
@@ -56,15 +57,9 @@ def decode_span(encoded: Json) -> Span:
     )
 
 
-def spans_of(line: bytes) -> Iterable[Json]:
+def spans_of(line: bytes) -> Iterator[Json]:
     """The encoded spans of one line; none of a line that was torn by a kill."""
-    try:
-        request = json.loads(line)
-    except ValueError:
-        return
-    for resource_spans in request.get("resourceSpans", ()):
-        for scope_spans in resource_spans.get("scopeSpans", ()):
-            yield from scope_spans.get("spans", ())
+    return (message for _, message in messages_of(line))
 
 
 def _encode_status(span: Span) -> Json:

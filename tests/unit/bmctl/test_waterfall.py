@@ -1,16 +1,14 @@
-"""Spans from OTLP-JSON files, and the waterfall drawn of them."""
+"""The waterfall that is drawn of spans."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bmctl import spans
 from bmctl.commands.trace import until_answered
 from bmctl.errors import BmctlError
-from bmctl.spans import Span
 from bmctl.waterfall import render, rows
+from provider.runtime.tracefiles import Span
 
 TRACE = "11111111222233334444555555555555"
 
@@ -55,46 +53,6 @@ def test_spans_after_the_first_answer_are_left_out() -> None:
 def test_a_provisioning_under_way_shows_all_it_has() -> None:
     trace = [span("b", "a", "attach", 0, 1)]
     assert until_answered(trace) == trace
-
-
-def exported(span_id: str, **extra: Any) -> str:
-    body = {
-        "traceId": TRACE,
-        "spanId": span_id,
-        "name": "bdev_lvol_clone",
-        "startTimeUnixNano": "1000",
-        "endTimeUnixNano": "2000",
-        "attributes": [{"key": "rpc.jsonrpc.request_id", "value": {"intValue": "7"}}],
-    } | extra
-    service = {"attributes": [{"key": "service.name", "value": {"stringValue": "metalplane-lvol"}}]}
-    return json.dumps({"resourceSpans": [{"resource": service, "scopeSpans": [{"spans": [body]}]}]})
-
-
-def test_reading_keeps_one_trace_and_each_span_once(tmp_path: Path) -> None:
-    other = exported("0000000000000003", traceId="f" * 32)
-    (tmp_path / "lvol-1.jsonl").write_text("\n".join([exported("0000000000000001"), other]) + "\n")
-    (tmp_path / "lvol-2.jsonl").write_text(exported("0000000000000001") + "\n" + exported("0000000000000002") + "\n")
-    found = spans.read(tmp_path, TRACE)
-    assert [each.span_id for each in found] == ["0000000000000001", "0000000000000002"]
-    assert found[0].service == "metalplane-lvol"
-    assert found[0].attributes == {"rpc.jsonrpc.request_id": 7}
-
-
-def test_a_line_cut_by_a_kill_is_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "lvol-1.jsonl").write_text(exported("0000000000000001") + "\n" + exported("0000000000000002")[:40])
-    assert len(spans.read(tmp_path, TRACE)) == 1
-
-
-@pytest.mark.parametrize("line", ["[1]", '{"resourceSpans": "x"}', json.dumps(exported("1"))])
-def test_a_line_that_is_no_export_request_is_passed_over(tmp_path: Path, line: str) -> None:
-    nameless = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [{}]}]}]})
-    (tmp_path / "lvol-1.jsonl").write_text("\n".join([line, nameless, exported("0000000000000001")]) + "\n")
-    assert [each.span_id for each in spans.read(tmp_path, TRACE)] == ["0000000000000001"]
-
-
-def test_an_error_status_carries_its_message(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text(exported("0000000000000001", status={"code": 2, "message": "refused"}) + "\n")
-    assert spans.read(tmp_path, TRACE)[0].error == "refused"
 
 
 def test_a_missing_directory_says_how_to_name_one(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bmctl import spans as bmctl_spans
+from provider.runtime import tracefiles
 from provider.runtime.tracing import Tracer, journal, machine_trace, make_tracer
 from provider.runtime.tracing.files import Limits, SpanFile
 
@@ -52,10 +52,10 @@ def work(made: Tracer, *numbers: int) -> None:
             pass
 
 
-def told(directory: Path) -> list[bmctl_spans.Span]:
-    """As ``bmctl trace`` reads them, and each written but once."""
+def told(directory: Path) -> list[tracefiles.Span]:
+    """As they are read, and each written but once."""
     written = [json.loads(line) for path in directory.glob("*.jsonl") for line in path.read_text().splitlines()]
-    read = bmctl_spans.read(directory, TRACE.trace_id)
+    read = tracefiles.read(directory, TRACE.trace_id)
     assert len(written) == len(read)
     return read
 
