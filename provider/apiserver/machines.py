@@ -87,7 +87,7 @@ class MachineVerbs:
             metadata={"namespace": asked.namespace, "name": asked.name},
             action=asked.verb,
             message=decision.message,
-            request_id=decision.request.get("id"),
+            request_id=decision.request.parameters["id"] if decision.request else None,
             dry_run=asked.dry_run,
         )
 

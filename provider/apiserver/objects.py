@@ -26,7 +26,7 @@ from provider.apiserver.equipped import Equipped
 from provider.apiserver.errors import Missing, StateForbids
 from provider.apiserver.power import Powered
 from provider.apiserver.stewardship import FIELD_MANAGER
-from provider.apiserver.verdicts import Decision, NewRun
+from provider.apiserver.verdicts import Decision, NewRun, PowerRequest
 from provider.runtime.client import KubeClient
 from provider.runtime.errors import Conflict, NotFound
 
@@ -108,7 +108,9 @@ class Objects:
             await self._edit(machine, {"spec": dict(decision.trial)}, dry_run=True)
         for held in decision.let_go:
             kind, _, device = held.partition("/")
-            await self._apply(_DEVICES[kind], namespace, device, {"forceUnplug": True}, dry_run=dry_run)
+            await self._apply(
+                _DEVICES[kind], {"name": device, "namespace": namespace}, {"forceUnplug": True}, dry_run=dry_run
+            )
         if decision.new_run is not None:
             await self._mark(namespace, decision.new_run, dry_run=dry_run)
         edits: Json = {"spec": dict(decision.spec)} if decision.spec else {}
@@ -116,9 +118,8 @@ class Objects:
             edits["metadata"] = {"annotations": dict(decision.annotations)}
         if edits:
             await self._edit(machine, edits, dry_run=dry_run)
-        if decision.request:
-            power = (await self._children(machine, POWERSTATE))[0]["metadata"]["name"]
-            await self._apply(POWERSTATE, namespace, power, {"request": dict(decision.request)}, dry_run=dry_run)
+        if decision.request is not None:
+            await self._ask(namespace, decision.request, dry_run=dry_run)
 
     async def decide(
         self,
@@ -164,12 +165,22 @@ class Objects:
             dry_run=dry_run,
         )
 
+    async def _ask(self, namespace: str, request: PowerRequest, *, dry_run: bool) -> None:
+        # An apply makes what is not there; with a UID that is a conflict.
+        metadata = {
+            "name": request.power,
+            "namespace": namespace,
+            "uid": request.uid,
+            "resourceVersion": request.resource_version,
+        }
+        await self._apply(POWERSTATE, metadata, {"request": dict(request.parameters)}, dry_run=dry_run)
+
     async def _power(self, machine: Json) -> PowerState | None:
         found = await self._children(machine, POWERSTATE)
         return PowerState.parse(found[0]) if found else None
 
-    async def _apply(self, rt: ResourceType, namespace: str, name: str, parameters: Json, *, dry_run: bool) -> None:
-        obj: Json = {"metadata": {"name": name, "namespace": namespace}, "spec": {"forProvider": parameters}}
+    async def _apply(self, rt: ResourceType, metadata: Json, parameters: Json, *, dry_run: bool) -> None:
+        obj: Json = {"metadata": metadata, "spec": {"forProvider": parameters}}
         await self._client.apply(rt, obj, field_manager=FIELD_MANAGER, dry_run=dry_run)
 
     async def _children(self, machine: Json, rt: ResourceType) -> list[Json]:

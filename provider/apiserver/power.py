@@ -14,7 +14,7 @@ from provider.api.powerstate import PowerState
 from provider.apiserver.errors import Cause, StateForbids
 from provider.apiserver.options import PowerOptions, ResetOptions, RestartOptions, StartOptions, StopOptions
 from provider.apiserver.stewardship import steward
-from provider.apiserver.verdicts import Decision
+from provider.apiserver.verdicts import Decision, PowerRequest
 
 Json = dict[str, Any]
 
@@ -141,7 +141,9 @@ def _request(
         request["gracePeriodSeconds"] = grace_s
     if then_force:
         request["forceAfterGracePeriod"] = True
-    return Decision(f"power request {seen.request_id} is recorded: {follows}", request=request)
+    of = seen.power.metadata
+    asked = PowerRequest(of.name, of.uid, of.resource_version, request)
+    return Decision(f"power request {seen.request_id} is recorded: {follows}", request=asked)
 
 
 def _stays(seen: Powered, verb: str) -> None:

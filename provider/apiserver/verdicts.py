@@ -17,6 +17,19 @@ class NewRun:
 
 
 @dataclass(frozen=True, slots=True)
+class PowerRequest:
+    """What is asked of the power; the PowerState must be as it was read, and no namesake of it.
+
+    ``parameters``: as its ``spec.forProvider.request`` has it.
+    """
+
+    power: str
+    uid: str
+    resource_version: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """``spec`` and ``annotations`` are merged into the machine's (compare-and-swap); ``request`` and ``new_run`` go to
     its PowerState; ``let_go`` names the devices, by kind and name of the object, that are to be taken by force. Nothing
@@ -28,7 +41,7 @@ class Decision:
     annotations: Mapping[str, str | None] = field(default_factory=dict)
     trial: Mapping[str, Any] = field(default_factory=dict)
     new_run: NewRun | None = None
-    request: Mapping[str, Any] = field(default_factory=dict)
+    request: PowerRequest | None = None
     let_go: tuple[str, ...] = ()
 
     @property

@@ -4,8 +4,15 @@ from typing import Any
 
 import pytest
 
-from provider.api.resources import BAREMETALMACHINE, VIRTUALDISK
+from provider.api.resources import BAREMETALMACHINE, POWERSTATE, VIRTUALDISK
 from provider.api.subresources import MACHINE, POWER, POWERED_SERVER
+from provider.apiserver.errors import StateForbids
+from provider.apiserver.objects import Objects
+from provider.apiserver.options import RestartOptions
+from provider.apiserver.power import Powered, restart
+from provider.apiserver.verdicts import Decision
+from provider.runtime.client import KubeClient
+from provider.runtime.kubeconfig import load
 from tests.integration.apiserver.installed import InstalledApi
 from tests.integration.apiserver.lightrack import LightRack
 from tests.integration.waiting import eventually
@@ -39,6 +46,35 @@ def test_a_restart_is_recorded_with_an_id(api: InstalledApi, namespace: str) -> 
     )
     assert request["id"] in events
     assert "admin asked for restart" in events
+
+
+@pytest.mark.parametrize("made_again", [True, False])
+async def test_a_request_is_of_the_power_that_was_seen_and_of_no_namesake(
+    api: InstalledApi, namespace: str, made_again: bool
+) -> None:
+    machine = api.machine(namespace)
+    name = machine["metadata"]["name"]
+    seen: list[Powered] = []
+
+    async def decide(objects: Objects, found: Json) -> Decision:
+        seen.append(await objects.powered(found))
+        if len(seen) == 1:
+            gone = api.rest.get(POWERSTATE, f"{name}-power", namespace)
+            api.rest.delete(POWERSTATE, gone)
+            if made_again:
+                child = api.child(POWERSTATE, machine, "power", {"serverClaimRef": {"name": "claim"}})
+                api.rest.patch(POWERSTATE, child, {"status": gone["status"]}, subresource="status")
+        return restart(seen[-1], RestartOptions())
+
+    async with KubeClient(load(api.apiserver.layout.kubeconfig)) as client:
+        if made_again:
+            await Objects(client).decide(namespace, name, decide, dry_run=False)
+            assert (api.request(machine) or {})["id"] == seen[1].request_id
+        else:
+            with pytest.raises(StateForbids, match="power is not known"):
+                await Objects(client).decide(namespace, name, decide, dry_run=False)
+            assert not api.rest.all_of(POWERSTATE, namespace)
+    assert len(seen) == 2
 
 
 def test_a_manual_machine_is_started_and_stopped_by_requests(api: InstalledApi, namespace: str) -> None:

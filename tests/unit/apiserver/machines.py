@@ -58,6 +58,7 @@ def power_state(
             "metadata": {
                 "name": "bm-01-power",
                 "namespace": "tenant-a",
+                "uid": "2222",
                 "resourceVersion": "5",
                 "annotations": {ANNOTATION_RUN: run} if run else {},
             },
