@@ -18,11 +18,12 @@ from provider.api.subresources import SERVICE
 from provider.apiserver import answers
 from provider.apiserver.authentication import Authentication
 from provider.apiserver.authorization import Authorization
+from provider.apiserver.connections import Connections
 from provider.apiserver.console.consoles import Consoles, Seat
 from provider.apiserver.console.session import Limits
 from provider.apiserver.machines import MachineVerbs
 from provider.apiserver.objects import Objects
-from provider.apiserver.requestheader import FrontProxyConfig
+from provider.apiserver.requestheader import FrontProxy, FrontProxyConfig
 from provider.apiserver.server import application
 from provider.apiserver.servers import ServerVerbs
 from provider.apiserver.streams import Streams
@@ -116,7 +117,7 @@ async def serve(args: argparse.Namespace) -> None:
     async with AsyncExitStack() as resources:
         client = await resources.enter_async_context(KubeClient(access, on_write=cache.observe, user_agent=SERVICE))
         tls = ServingTLS(args.tls_dir)
-        front_proxy = FrontProxyConfig(client, lambda known: tls.believe(known.client_ca))
+        front_proxy = FrontProxyConfig(client)
         events = EventRecorder(client, controller=SERVICE, instance=args.identity)
         metrics = Metrics()
         tracer = make_tracer(SERVICE, version=metadata.version("metalplane"), directory=None, otlp_endpoint=None)
@@ -132,9 +133,18 @@ async def serve(args: argparse.Namespace) -> None:
         seat = Seat(args.namespace, args.identity, f"{host}:{port}", args.tls_dir / AUTHORITY)
         consoles = Consoles(runtime, seat, bmcs, limits=Limits(reauthorise_every_s=args.reauthorise_after))
         resources.push_async_callback(consoles.close)
-        await _listen(args, _application(args, runtime, consoles, bmcs, front_proxy, stop), tls, resources)
+        app = _application(args, runtime, consoles, bmcs, front_proxy, tls, stop)
+        connections = Connections()
+        app.middlewares.append(connections.noting)
+        server = await _listen(args, app, tls, resources)
+
+        def believe(known: FrontProxy) -> None:
+            tls.believe(known.client_ca)
+            # A connection that is kept is checked no more: whoever was let in by others comes again.
+            connections.let_go(server)
+
         beside = {
-            "front proxy": front_proxy.follow(),
+            "front proxy": front_proxy.follow(believe),
             "certificate": tls.follow(),
             "events": events.run(),
             "consoles": consoles.run(),
@@ -149,6 +159,7 @@ def _application(
     consoles: Consoles,
     bmcs: BMCSessions,
     front_proxy: FrontProxyConfig,
+    tls: ServingTLS,
     stop: asyncio.Event,
 ) -> web.Application:
     client = runtime.client
@@ -158,7 +169,7 @@ def _application(
     streams = Streams(objects, consoles, authorization)
     app = application(
         answers.table(objects, machines, servers, streams, args.trace_dir),
-        Authentication(client, lambda: front_proxy.front_proxy),
+        Authentication(client, lambda: front_proxy.front_proxy, tls.still_believes),
         authorization,
         lambda: _why_not(front_proxy, stop),
     )
@@ -166,7 +177,9 @@ def _application(
     return app
 
 
-async def _listen(args: argparse.Namespace, app: web.Application, tls: ServingTLS, resources: AsyncExitStack) -> None:
+async def _listen(
+    args: argparse.Namespace, app: web.Application, tls: ServingTLS, resources: AsyncExitStack
+) -> web.Server:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN_S)
     await runner.setup()
     resources.push_async_callback(runner.cleanup)
@@ -175,6 +188,8 @@ async def _listen(args: argparse.Namespace, app: web.Application, tls: ServingTL
     if args.advertise and args.advertise[1] != args.port:
         await web.TCPSite(runner, *args.advertise, ssl_context=tls.context).start()
     _LOG.info("serving address=%s port=%d", args.address, args.port)
+    assert runner.server is not None
+    return runner.server
 
 
 def _why_not(front_proxy: FrontProxyConfig, stop: asyncio.Event) -> str:

@@ -1,14 +1,15 @@
 """Who asks: the user that the front proxy names, or whoever a token belongs to.
 
-The front proxy is believed for its certificate, which TLS has checked against the requestheader authority and nothing
-else; its name must be an allowed one. Headers that say who somebody is are worth nothing without it. A caller that
-comes past the API server shows a bearer token, which TokenReview judges.
+The front proxy is believed for its certificate, which TLS has checked against the requestheader authority of now and
+nothing else; its name must be an allowed one. Headers that say who somebody is are worth nothing without it. A caller
+that comes past the API server shows a bearer token, which TokenReview judges.
 """
 
 import hashlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from ssl import SSLObject
 from typing import Any
 from urllib.parse import unquote
 
@@ -37,22 +38,27 @@ class Token:
 
 
 class Authentication:
-    """``front_proxy`` gives the configuration of the moment."""
+    """``front_proxy`` gives the configuration of the moment; ``believed`` says whether TLS still believes a client."""
 
     def __init__(
         self,
         client: KubeClient,
         front_proxy: Callable[[], FrontProxy | None],
+        believed: Callable[[SSLObject], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._front_proxy = front_proxy
+        self._believed = believed
         self._tokens: Remembered[str, Token] = Remembered(clock)
 
     async def caller(self, request: web.Request) -> Caller:
         """Who sent ``request``. Raises ``Unauthenticated``, ``Denied``, ``KubeError``."""
         certificate = request.transport.get_extra_info("peercert") if request.transport else None
-        if certificate:
+        if request.transport and certificate:
+            if not self._believed(request.transport.get_extra_info("ssl_object")):
+                request.protocol.close()
+                raise Unauthenticated("The front proxy's authority is another than when you connected: connect again")
             return self._behind_proxy(request, common_name(certificate))
         authorization = request.headers.get("Authorization", "")
         if not authorization.lower().startswith(_BEARER):

@@ -15,8 +15,12 @@ from provider.runtime.client import KubeClient
 from provider.runtime.errors import ConfigurationError, KubeError
 
 NAMESPACE, NAME = "kube-system", "extension-apiserver-authentication"
-LOOKED_AT_S = 10.0
-"""A certificate authority that is new signs nothing before it is published; it may be used at once after."""
+WATCHED_S = 60.0
+"""A watch that broke without a word costs no more than this."""
+
+_PAUSE_S = 1.0
+_PAUSE_AFTER_FAILURE_S = 10.0
+"""Once it was read: what was read stays good."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -71,11 +75,10 @@ def _unusable(cause: str) -> ConfigurationError:
 
 
 class FrontProxyConfig:
-    """The front proxy as it is published now; ``changed`` is called with each new one."""
+    """The front proxy as it is published now."""
 
-    def __init__(self, client: KubeClient, changed: Callable[[FrontProxy], None]) -> None:
+    def __init__(self, client: KubeClient) -> None:
         self._client = client
-        self._changed = changed
         self._known: FrontProxy | None = None
         self.known = asyncio.Event()
         """Set once it was read."""
@@ -85,21 +88,30 @@ class FrontProxyConfig:
         """What was read last."""
         return self._known
 
-    async def follow(self) -> None:
-        """Read it for ever. What was read stays good while the API server does not answer."""
+    async def follow(self, changed: Callable[[FrontProxy], None]) -> None:
+        """Read it for ever, as soon as it changes: a new authority may be used as soon as it is published.
+
+        ``changed`` is called with each new one, before it counts. What was read stays good while the API server does
+        not answer.
+        """
         while True:
+            pause_s = _PAUSE_S
             try:
-                await self.read()
+                version = await self._read(changed)
+                await self._client.until_changed(CONFIGMAP, NAME, NAMESPACE, since=version, within_s=WATCHED_S)
             except (KubeError, ConfigurationError) as error:
                 _LOG.warning("front proxy not read error=%s", error)
-            await asyncio.sleep(LOOKED_AT_S if self._known else 1.0)
+                pause_s = _PAUSE_AFTER_FAILURE_S if self._known else _PAUSE_S
+            await asyncio.sleep(pause_s)
 
-    async def read(self) -> None:
-        """Read it once. Raises ``KubeError``, ``ConfigurationError``."""
-        found = parse((await self._client.get(CONFIGMAP, NAME, NAMESPACE)).get("data", {}))
-        if found == self._known:
-            return
-        self._known = found
-        _LOG.info("front proxy names=%s", ",".join(found.allowed_names) or "any")
-        self._changed(found)
-        self.known.set()
+    async def _read(self, changed: Callable[[FrontProxy], None]) -> str:
+        """Read it once; its resource version. Raises ``KubeError``, ``ConfigurationError``."""
+        published = await self._client.get(CONFIGMAP, NAME, NAMESPACE)
+        found = parse(published.get("data", {}))
+        if found != self._known:
+            changed(found)
+            self._known = found
+            _LOG.info("front proxy names=%s", ",".join(found.allowed_names) or "any")
+            self.known.set()
+        version: str = published["metadata"]["resourceVersion"]
+        return version

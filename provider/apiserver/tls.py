@@ -31,22 +31,31 @@ def keep_connections_small() -> None:
     sslproto.SSLProtocol.max_size = _BUFFER_BYTES
 
 
+class _Context(ssl.SSLContext):
+    """``client_ca``: by which authorities (PEM) it checks certificates of clients; None: it believes none."""
+
+    client_ca: str | None = None
+
+
 class ServingTLS:
     """``directory`` holds tls.crt and tls.key, as cert-manager and kubelet write them: also exchanged as a whole."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._client_ca: str | None = None
         self._seen = self._stamp()
-        self._current = self._make()
-        self.context = self._make()
+        self._current = self._make(None)
+        self.context: ssl.SSLContext = self._make(None)
         """What to listen with; it hands each connection the context of the moment."""
         self.context.sni_callback = self._choose
 
     def believe(self, client_ca: str) -> None:
         """Check certificates of clients against these authorities (PEM) alone from now on."""
-        self._client_ca = client_ca
-        self._current = self._make()
+        self._current = self._make(client_ca)
+
+    def still_believes(self, connection: ssl.SSLObject) -> bool:
+        """Whether it was by the authorities of now that a connection's client was checked."""
+        context = connection.context
+        return isinstance(context, _Context) and context.client_ca == self._current.client_ca
 
     async def follow(self) -> None:
         """Take up new certificates, for ever. A pair that does not fit together yet is read again."""
@@ -60,7 +69,7 @@ class ServingTLS:
         if stamp == self._seen:
             return
         try:
-            self._current = self._make()
+            self._current = self._make(self._current.client_ca)
         except ConfigurationError as error:
             _LOG.warning("certificate not taken up error=%s", error)
             return
@@ -80,8 +89,9 @@ class ServingTLS:
                 stamps.append((0, 0, 0))
         return tuple(stamps)
 
-    def _make(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    def _make(self, client_ca: str | None) -> _Context:
+        context = _Context(ssl.PROTOCOL_TLS_SERVER)
+        context.client_ca = client_ca
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0
@@ -89,8 +99,8 @@ class ServingTLS:
             context.load_cert_chain(self._directory / CERTIFICATE, self._directory / KEY)
             # Who shows no certificate may have a token; one of another authority ends the handshake.
             context.verify_mode = ssl.CERT_OPTIONAL
-            if self._client_ca is not None:
-                context.load_verify_locations(cadata=self._client_ca)
+            if client_ca is not None:
+                context.load_verify_locations(cadata=client_ca)
         except (OSError, ssl.SSLError, ValueError) as error:
             raise ConfigurationError(
                 "read",

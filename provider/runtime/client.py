@@ -101,6 +101,23 @@ class KubeClient:
                 return Page(items, metadata["resourceVersion"])
             query["continue"] = metadata["continue"]
 
+    async def until_changed(
+        self, rt: ResourceType, name: str, namespace: str | None = None, *, since: str, within_s: float
+    ) -> None:
+        """Return once the object has changed since that resource version, or ``within_s`` later, or earlier.
+
+        What it is by then has to be read: a watch that was cut tells nothing.
+        """
+        query = {
+            "watch": "true",
+            "fieldSelector": f"metadata.name={name}",
+            "resourceVersion": since,
+            "timeoutSeconds": f"{within_s:.0f}",
+        }
+        subject = _subject(name, namespace)
+        watch = Request("GET", rt.path(namespace), f"watch {rt.kind}", subject, query, watched_s=within_s)
+        await self._transport.send(watch, repeat=False)
+
     async def serves(self, rt: ResourceType) -> bool:
         """Whether the API server knows this kind."""
         path = f"/apis/{rt.api_version}" if rt.group else f"/api/{rt.version}"

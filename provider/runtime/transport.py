@@ -22,7 +22,10 @@ _CONNECTIONS = 64
 
 @dataclass(frozen=True)
 class Request:
-    """One request. ``attempt`` and ``subject`` name it in errors; ``guard`` is asked each time before it is sent."""
+    """One request. ``attempt`` and ``subject`` name it in errors; ``guard`` is asked each time before it is sent.
+
+    ``watched_s``: it is a watch that ends after so long, and over as soon as anything comes of it.
+    """
 
     method: str
     path: str
@@ -32,6 +35,7 @@ class Request:
     body: Json | None = None
     content_type: str = CONTENT_JSON
     guard: Callable[[], None] | None = None
+    watched_s: float | None = None
 
 
 class Transport:
@@ -71,20 +75,28 @@ class Transport:
                 params=request.query,
                 data=None if request.body is None else json.dumps(request.body, separators=(",", ":")).encode(),
                 headers=self._headers(request),
+                timeout=self._patience(request),
             ) as response:
-                payload = await response.read()
                 status = response.status
+                watches = request.watched_s is not None and status < 400
+                payload = await (response.content.readany() if watches else response.read())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             cause = str(error) or type(error).__name__
             raise Unavailable(
                 request.attempt, subject=request.subject, cause=cause, next_step="it is retried"
             ) from error
-        answer = _decode(payload)
+        answer = {} if watches else _decode(payload)
         if status == 401:
             await self._forget_credentials()
         if status >= 400:
             raise kube_error(request.attempt, request.subject, status, answer)
         return answer
+
+    def _patience(self, request: Request) -> aiohttp.ClientTimeout:
+        if request.watched_s is None:
+            return self._timeout
+        total_s = request.watched_s + (self._timeout.total or 0)
+        return aiohttp.ClientTimeout(total=total_s, sock_connect=self._timeout.sock_connect)
 
     def _headers(self, request: Request) -> dict[str, str]:
         headers = {"Accept": CONTENT_JSON, "User-Agent": self._user_agent}

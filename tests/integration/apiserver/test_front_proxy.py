@@ -13,29 +13,13 @@ import pytest
 from provider.api.subresources import MACHINE, service_host
 from provider.apiserver.routes import PREFIX
 from sandbox import pki
+from tests.integration.apiserver.direct import Direct
 from tests.integration.apiserver.installed import InstalledApi
-from tests.integration.rest import Answer, Rest
+from tests.integration.rest import Rest
 
 Json = dict[str, Any]
 
 FORGED = {"X-Remote-User": "admin", "X-Remote-Group": "system:masters"}
-
-
-class Direct:
-    """bm-api itself, past the API server."""
-
-    def __init__(self, api: InstalledApi, credential: pki.Credential | None = None) -> None:
-        self._port = api.ports.api
-        self._tls = ssl.create_default_context(cafile=str(api.apiserver.layout.pki / "api" / "ca.crt"))
-        if credential is not None:
-            self._tls.load_cert_chain(credential.certificate, credential.key)
-
-    def ask(self, method: str, path: str, headers: dict[str, str] | None = None) -> Answer:
-        connection = http.client.HTTPSConnection("127.0.0.1", self._port, timeout=10, context=self._tls)
-        with closing(connection):
-            connection.request(method, path, headers=headers or {})
-            response = connection.getresponse()
-            return Answer(response.status, json.loads(response.read()))
 
 
 def issued(api: InstalledApi, tmp_path: Path, authority: str, name: str) -> pki.Credential:
