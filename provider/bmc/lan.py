@@ -43,11 +43,12 @@ _BLOCK_BYTES = 16
 
 
 class LanSession(asyncio.DatagramProtocol):
-    """One login at one BMC. ``received`` is called with every SOL payload."""
+    """One login at one BMC. ``received`` is called with every SOL payload, ``refused`` when nobody listens there."""
 
     def __init__(self, endpoint: Endpoint, *, retry_s: float = _RETRY_S) -> None:
         self.endpoint = endpoint
         self.received: Callable[[bytes], None] = lambda _: None
+        self.refused: Callable[[], None] = lambda: None
         self.bmc_session = 0
         self._retry_s = retry_s
         self._transport: asyncio.DatagramTransport | None = None
@@ -129,7 +130,9 @@ class LanSession(asyncio.DatagramProtocol):
             self._take(data)
 
     def error_received(self, exc: Exception) -> None:
-        """Nobody listens there just now; whoever waits for an answer asks again."""
+        """A packet did not arrive; whoever waits for an answer asks again."""
+        if isinstance(exc, ConnectionRefusedError):
+            self.refused()
 
     # ---- how it is done
 

@@ -1,6 +1,7 @@
 """Logging in at a BMC that refuses: which suites are tried, and which error each refusal becomes."""
 
 import asyncio
+import socket
 import struct
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
@@ -11,6 +12,7 @@ from provider.bmc.endpoint import Endpoint
 from provider.bmc.errors import BMCAuthenticationFailed, BMCError, BMCInsecure, BMCUnreachable
 from provider.bmc.lan import LanSession
 from provider.bmc.rmcp import Payload, Status, outside, parse
+from tests.waiting import PATIENCE_S
 
 Answer = Callable[[int, bytes], tuple[Payload, bytes] | None]
 SUITE_17, SUITE_3 = 0x03, 0x01
@@ -147,3 +149,18 @@ async def test_a_password_that_ipmi_cannot_carry_is_told(serve: Serve) -> None:
     long = Endpoint(endpoint.address, endpoint.port, "admin", "p" * 21)
     assert "more than the 20 bytes" in await refused(long, BMCAuthenticationFailed)
     assert bmc.asked == []
+
+
+async def test_a_bmc_where_nobody_listens_is_told_of_by_its_system() -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        session, refused = LanSession(Endpoint("127.0.0.1", port, "admin", "secret")), asyncio.Event()
+        session.refused = refused.set
+        await session._connect()
+        session._send(b"heard")
+        assert listener.recv(64) == b"heard"
+        assert not refused.is_set()
+    session._send(b"not heard")
+    await asyncio.wait_for(refused.wait(), PATIENCE_S)
+    session.drop()

@@ -24,6 +24,7 @@ class ScriptedLan(LanSession):
     sent: list[bytes] = field(default_factory=list)
     answer: Callable[[bytes], bytes | None] = lambda _: None
     instance: tuple[int, bytes] | None = (0, bytes([7, 0, 0, 0]))
+    asked: list[float] = field(default_factory=list)
     closed: int = 0
 
     def __post_init__(self) -> None:
@@ -39,6 +40,7 @@ class ScriptedLan(LanSession):
     async def ask(
         self, attempt: str, net_function: int, command: int, data: bytes = b"", *, tries: int = 5
     ) -> tuple[int, bytes]:
+        self.asked.append(asyncio.get_running_loop().time())
         if self.instance is None:
             raise BMCUnreachable(str(self.endpoint), attempt, "no answer within 5 s")
         return self.instance
@@ -65,6 +67,11 @@ async def session(lan: ScriptedLan) -> AsyncIterator[SolSession]:
     console = SolSession(lan, 4, ask_after_s=3600, retry_s=0.02)
     yield console
     await console.close()
+
+
+async def all_of(session: SolSession) -> None:
+    while True:
+        await session.read()
 
 
 async def test_what_is_written_goes_in_packets_that_the_bmc_can_take(lan: ScriptedLan, session: SolSession) -> None:
@@ -173,15 +180,48 @@ async def test_whether_the_console_is_still_ours_is_asked(
     lan: ScriptedLan, instance: tuple[int, bytes] | None, cause: str
 ) -> None:
     lan.instance = instance
-    console = SolSession(lan, 4, ask_after_s=0.0, retry_s=0.02)
+    console = SolSession(lan, 4, ask_after_s=0.001, retry_s=0.02)
     with pytest.raises(BMCConsoleLost, match=cause):
         await console.read()
     await console.close()
 
 
+async def test_a_bmc_that_does_not_listen_is_asked_at_once(lan: ScriptedLan, session: SolSession) -> None:
+    lan.refused()
+    await session.write(b"it was nothing")
+    assert len(lan.asked) == 1
+    lan.instance = None
+    lan.refused()
+    with pytest.raises(BMCConsoleLost, match="no answer within"):
+        await session.read()
+
+
+async def test_a_bmc_that_acknowledges_nothing_at_first_is_asked_at_once(lan: ScriptedLan, session: SolSession) -> None:
+    lan.answer, lan.instance = lambda _: None, (0, OTHER_SESSION)
+    with pytest.raises(BMCConsoleLost, match="another session has it now"):
+        await session.write(b"x")
+    assert len(lan.characters()) < 8
+
+
+async def test_a_bmc_is_asked_only_after_it_was_silent(lan: ScriptedLan) -> None:
+    silent_s, clock = 0.1, asyncio.get_running_loop().time
+    console = SolSession(lan, 4, ask_after_s=silent_s, retry_s=0.02)
+    said = [clock()]
+    for number in range(1, 16):
+        lan.received(bytes([number, 0, 0, 0]) + b"x")
+        said.append(clock())
+        await asyncio.sleep(silent_s / 5)
+    lan.instance = None
+    with pytest.raises(BMCConsoleLost):
+        await all_of(console)
+    await console.close()
+    assert lan.asked
+    assert all(at - max(each for each in said if each <= at) >= silent_s for at in lan.asked)
+
+
 async def test_a_bmc_that_cannot_say_whose_console_it_is_is_believed(lan: ScriptedLan) -> None:
     lan.instance = (0xC1, b"")
-    console = SolSession(lan, 4, ask_after_s=0.0, retry_s=0.02)
+    console = SolSession(lan, 4, ask_after_s=0.001, retry_s=0.02)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(console.read(), 0.05)
     await console.close()
