@@ -54,6 +54,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m provider.apiserver",
         description="The aggregated API server subresources.metalplane.io: power, hot plug and consoles of machines.",
+        epilog="Environment: OTEL_EXPORTER_OTLP_ENDPOINT, a base URL to which spans are sent by OTLP/HTTP.",
     )
     parser.add_argument("--kubeconfig", type=Path, help="kubeconfig to use (default: in-cluster)")
     parser.add_argument("--namespace", default=INSTALLATION_NAMESPACE, help="installation namespace (%(default)s)")
@@ -85,7 +86,11 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="SECONDS",
         help="how often the rights behind an open console are asked for again (%(default)g)",
     )
-    parser.add_argument("--trace-dir", type=Path, help="directory where provider and agents write spans")
+    parser.add_argument(
+        "--trace-dir",
+        type=Path,
+        help="directory for spans as OTLP/JSON files; where provider and agents write theirs, traces are read from it",
+    )
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     return parser.parse_args(argv)
 
@@ -115,12 +120,20 @@ async def serve(args: argparse.Namespace) -> None:
     access = load(args.kubeconfig) if args.kubeconfig else in_cluster(os.environ)
     cache = Cache()
     async with AsyncExitStack() as resources:
-        client = await resources.enter_async_context(KubeClient(access, on_write=cache.observe, user_agent=SERVICE))
+        tracer = make_tracer(
+            SERVICE,
+            version=metadata.version("metalplane"),
+            directory=args.trace_dir,
+            otlp_endpoint=os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        )
+        resources.callback(tracer.close)
+        client = await resources.enter_async_context(
+            KubeClient(access, tracer=tracer, on_write=cache.observe, user_agent=SERVICE)
+        )
         tls = ServingTLS(args.tls_dir)
         front_proxy = FrontProxyConfig(client)
         events = EventRecorder(client, controller=SERVICE, instance=args.identity)
         metrics = Metrics()
-        tracer = make_tracer(SERVICE, version=metadata.version("metalplane"), directory=None, otlp_endpoint=None)
         # No leader: a replica's consoles are its own by a Lease for each server, and verbs are anybody's.
         runtime = Runtime(client, cache, tracer, events, Unopposed(), metrics=metrics)
         if args.health_port:
@@ -163,7 +176,7 @@ def _application(
     stop: asyncio.Event,
 ) -> web.Application:
     client = runtime.client
-    objects, authorization = Objects(client), Authorization(client)
+    objects, authorization = Objects(client, runtime.tracer), Authorization(client)
     machines = MachineVerbs(objects, runtime.events)
     servers = ServerVerbs(objects, machines, PowerReadings(client, bmcs, args.namespace))
     streams = Streams(objects, consoles, authorization)

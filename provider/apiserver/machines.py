@@ -79,7 +79,9 @@ class MachineVerbs:
         async def decided(objects: Objects, machine: Json) -> Decision:
             return await decide(objects, machine, asked.options)
 
-        machine, decision = await self._objects.decide(asked.namespace, asked.name, decided, dry_run=asked.dry_run)
+        machine, decision = await self._objects.decide(
+            asked.namespace, asked.name, decided, verb=asked.verb, dry_run=asked.dry_run
+        )
         if not asked.dry_run and not decision.changes_nothing:
             note = f"{asked.caller.name} asked for {asked.verb}: {decision.message}"
             self._events.record(machine, "Normal", _reason(asked.verb), note, action=asked.verb)

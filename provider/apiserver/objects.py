@@ -4,6 +4,7 @@ A machine's children are those that it controls, by UID: a tenant may label anyt
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -29,6 +30,7 @@ from provider.apiserver.stewardship import FIELD_MANAGER
 from provider.apiserver.verdicts import Decision, NewRun, PowerRequest
 from provider.runtime.client import KubeClient
 from provider.runtime.errors import Conflict, NotFound
+from provider.runtime.tracing import Tracer, machine_trace
 
 Json = dict[str, Any]
 
@@ -39,8 +41,9 @@ _DEVICES = {VIRTUALDISK.kind: VIRTUALDISK, VIRTUALNIC.kind: VIRTUALNIC}
 class Objects:
     """Raises ``ApiError`` for what is not there, ``KubeError`` for everything else."""
 
-    def __init__(self, client: KubeClient, clock: Callable[[], datetime] = now) -> None:
+    def __init__(self, client: KubeClient, tracer: Tracer, clock: Callable[[], datetime] = now) -> None:
         self._client = client
+        self._tracer = tracer
         self._clock = clock
 
     async def machine(self, namespace: str, name: str) -> Json:
@@ -127,20 +130,34 @@ class Objects:
         name: str,
         decide: "Callable[[Objects, Json], Awaitable[Decision]]",
         *,
+        verb: str,
         dry_run: bool,
     ) -> tuple[Json, Decision]:
-        """Read the machine, decide, write; again from the beginning where somebody wrote in between."""
+        """Read the machine, decide, write; again from the beginning where somebody wrote in between.
+
+        What is written stands in the machine's trace, under the verb.
+        """
         for attempt in range(_ATTEMPTS):
             machine = await self.machine(namespace, name)
             decision = await decide(self, machine)
             try:
-                await self.carry_out(machine, decision, dry_run=dry_run)
+                with nullcontext() if dry_run else self._span(machine, verb):
+                    await self.carry_out(machine, decision, dry_run=dry_run)
             except Conflict:
                 if attempt == _ATTEMPTS - 1:
                     raise
                 continue
             return machine, decision
         raise AssertionError("the last attempt returns or raises")
+
+    def _span(self, machine: Json, verb: str) -> AbstractContextManager[object]:
+        metadata = machine["metadata"]
+        attributes = {
+            "k8s.resource": BAREMETALMACHINE.plural,
+            "k8s.object": f"{metadata['namespace']}/{metadata['name']}",
+        }
+        trace = machine_trace(metadata["uid"])
+        return self._tracer.span(f"serve {verb}", trace=trace, kind="server", attributes=attributes, lazy=True)
 
     async def _edit(self, machine: Json, edits: Json, *, dry_run: bool) -> None:
         metadata = machine["metadata"]

@@ -32,7 +32,7 @@ class InstalledApi:
         assert chosen is not None
         self.ports = chosen.ports
         self._api = AggregatedApi(apiserver.layout, apiserver.control_plane, chosen.ports)
-        self.replicas = self._api.replicas(reauthorise_after=REAUTHORISE_AFTER_S)
+        self.replicas = self._api.replicas(trace_dir=apiserver.layout.trace, reauthorise_after=REAUTHORISE_AFTER_S)
 
     def start(self) -> None:
         """Return when the API server passes requests on."""

@@ -13,6 +13,7 @@ from provider.apiserver.power import Powered, restart
 from provider.apiserver.verdicts import Decision
 from provider.runtime.client import KubeClient
 from provider.runtime.kubeconfig import load
+from provider.runtime.tracing import Tracer, root_span_id
 from tests.integration.apiserver.installed import InstalledApi
 from tests.integration.apiserver.lightrack import LightRack
 from tests.integration.waiting import eventually
@@ -68,11 +69,11 @@ async def test_a_request_is_of_the_power_that_was_seen_and_of_no_namesake(
 
     async with KubeClient(load(api.apiserver.layout.kubeconfig)) as client:
         if made_again:
-            await Objects(client).decide(namespace, name, decide, dry_run=False)
+            await Objects(client, Tracer("test")).decide(namespace, name, decide, verb="restart", dry_run=False)
             assert (api.request(machine) or {})["id"] == seen[1].request_id
         else:
             with pytest.raises(StateForbids, match="power is not known"):
-                await Objects(client).decide(namespace, name, decide, dry_run=False)
+                await Objects(client, Tracer("test")).decide(namespace, name, decide, verb="restart", dry_run=False)
             assert not api.rest.all_of(POWERSTATE, namespace)
     assert len(seen) == 2
 
@@ -207,3 +208,16 @@ def test_the_power_of_a_server_is_its_bmcs_to_say_and_its_machines_to_switch(
     refused = api.rest.ask("POST", power, {"action": "ForceOff"})
     assert (refused.code, refused.body["details"]["kind"]) == (409, "servers")
     assert "held by no machine" in refused.refusal
+
+
+def test_what_a_verb_writes_stands_in_the_machines_trace(api: InstalledApi, namespace: str) -> None:
+    machine = api.machine(namespace)
+    metadata = machine["metadata"]
+    api.post(api.rest, machine, "reset", query="?dryRun=All")
+    api.post(api.rest, machine, "restart")
+    trace = api.rest.ask("GET", MACHINE.path(namespace, metadata["name"], "trace")).body
+    assert trace["source"] == "spans"
+    served, written = trace["spans"]
+    assert (served["name"], served["parentSpanId"]) == ("serve restart", root_span_id(metadata["uid"]))
+    assert written["name"] == f"kube apply PowerState/{namespace}/{metadata['name']}-power"
+    assert written["parentSpanId"] == served["spanId"]
