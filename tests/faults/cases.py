@@ -1,13 +1,14 @@
 """One case: a machine is brought through a phase of its life, a fault strikes at one call, and all must be well."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from sandbox.cloud import Cloud
 from tests.e2e.inventory import inventory, wait_as_before
 from tests.e2e.tenant import Tenant
 from tests.faults.calls import Call, Edge, Spans
-from tests.faults.fault import API_SERVER, CONTROLLER_MANAGER, DISKS, DPU, SERVER, Aimed, Fault
+from tests.faults.fault import API_SERVER, BM_API, CONTROLLER_MANAGER, DISKS, DPU, SERVER, Aimed, Fault, common_name
 from tests.faults.images import fresh_image
 from tests.faults.life import PHASES, SETTLES_S, Life, Phase, go_through
 from tests.faults.move import Move, Strike, keep_second_server_free
@@ -45,6 +46,18 @@ _OF_ATTACHMENT = (
 
 _OF_A_MOVE = (*_OF_ATTACHMENT, "EmulatedDisk", "PersistentVolumeClaim", "emulation_")
 """In the names of those that a move is struck at: the rest of it is a deletion and a start."""
+
+_OF_THE_BMC = ("bmc ",)
+_OF_DEVICES = ("emulation_", "vhost_", "ovsdb", "EmulatedDisk", "EmulatedNIC", "BareMetalMachine")
+_OF_ITS_OWN: dict[Phase, tuple[str, ...]] = {
+    **dict.fromkeys(("start", "stop", "cut"), _OF_THE_BMC),
+    "restart": (*_OF_THE_BMC, "PowerState"),
+    **dict.fromkeys(("plug", "unplug"), _OF_DEVICES),
+}
+"""In the names of the calls that a phase is struck at, beside those of bm-api: other phases have the rest."""
+
+_AFTER: dict[Phase, tuple[Phase, ...]] = {"start": ("restart", "plug", "unplug", "stop"), "plug": ("unplug",)}
+"""What can be gone through only after a phase."""
 
 _UNDER_A_MACHINE = (
     *("spdk-dpu0", f"spdk-dpu0{DISKS}", "spdk-storage", f"spdk-storage{DISKS}", "ovsdb-server-dpu0"),
@@ -99,10 +112,11 @@ def prepare(cloud: Cloud) -> None:
 def calls(cloud: Cloud, most_of_a_name: int, phases: Sequence[Phase] = PHASES) -> dict[Phase, list[Call]]:
     """The calls of each phase of a life without faults, in a cloud that is prepared.
 
-    Of an import, what a creation has not; of ``start``, ``stop`` and ``cut``, those to the BMC; of ``move``, which
-    takes two servers, those by which the volume goes from one to the other.
+    Of an import, what a creation has not; of ``start``, ``stop`` and ``cut``, those to the BMC; of ``restart`` those
+    and what is written of the request; of ``plug`` and ``unplug``, what the machine and its DPU are told; of ``move``,
+    which takes two servers, those by which the volume goes from one to the other.
     """
-    made = _of_one_machine(cloud, most_of_a_name) if set(phases) - {"move"} else {}
+    made = _of_one_machine(cloud, most_of_a_name, set(phases)) if set(phases) - {"move"} else {}
     if "move" in phases:
         move = Move(Tenant(cloud))
         found = _made_by(cloud, move.go_through, most_of_a_name)
@@ -111,27 +125,43 @@ def calls(cloud: Cloud, most_of_a_name: int, phases: Sequence[Phase] = PHASES) -
     return made
 
 
-def _of_one_machine(cloud: Cloud, most_of_a_name: int) -> dict[Phase, list[Call]]:
+def _of_one_machine(cloud: Cloud, most_of_a_name: int, phases: AbstractSet[Phase]) -> dict[Phase, list[Call]]:
+    """Of the phases that are asked for, and of those that come before them."""
     before, tenant = inventory(cloud), Tenant(cloud)
     life = Life(tenant)
+    made: dict[Phase, list[Call]] = {"create": _made_by(cloud, life.create, most_of_a_name)}
 
     def delete() -> None:
         life.delete()
         wait_as_before(cloud, before)  # the machine's own volume goes after it
 
-    steps: dict[Phase, Strike] = {"create": life.create, "start": life.start, "stop": life.stop}
-    made = {phase: _made_by(cloud, step, most_of_a_name) for phase, step in steps.items()}
-    life.start()
-    made["cut"] = _made_by(cloud, life.cut, most_of_a_name)
+    running: dict[Phase, Strike] = {
+        "start": life.start,
+        "restart": life.restart,
+        "plug": life.plug,
+        "unplug": life.unplug,
+        "stop": life.stop,
+    }
+    for phase, step in running.items():
+        if phases & {phase, *_AFTER.get(phase, ())}:
+            made[phase] = _made_by(cloud, step, most_of_a_name)
+    # As in the cases of a deletion, it is off before it is deleted.
+    if "cut" in phases or ("start" in made and "stop" not in made):
+        life.start()
+        made["cut"] = _made_by(cloud, life.cut, most_of_a_name)
     made["delete"] = _made_by(cloud, delete, most_of_a_name)
-    with fresh_image(cloud) as image:
-        made["import"] = _made_by(cloud, Life(tenant, image).create, most_of_a_name)
-        tenant.delete_everything()
-    for phase in ("start", "stop", "cut"):
-        made[phase] = [call for call in made[phase] if call.system == "bmc"]
-    usual = {(call.process, call.name) for call in made["create"] if call.name != "csi CreateVolume"}
-    made["import"] = [call for call in made["import"] if (call.process, call.name) not in usual]
-    return made
+    if "import" in phases:
+        with fresh_image(cloud) as image:
+            made["import"] = _made_by(cloud, Life(tenant, image).create, most_of_a_name)
+            tenant.delete_everything()
+        usual = {(call.process, call.name) for call in made["create"] if call.name != "csi CreateVolume"}
+        made["import"] = [call for call in made["import"] if (call.process, call.name) not in usual]
+    return {phase: list(_its_own(phase, each)) for phase, each in made.items()}
+
+
+def _its_own(phase: Phase, made: Iterable[Call]) -> Iterator[Call]:
+    names = _OF_ITS_OWN.get(phase, ("",))
+    return (call for call in made if call.process == BM_API or any(name in call.name for name in names))
 
 
 def _made_by(cloud: Cloud, step: Strike, most_of_a_name: int) -> list[Call]:
@@ -196,7 +226,8 @@ class _Shot:
 
 def _spans(cloud: Cloud) -> Spans:
     def processes() -> dict[int, str]:
-        return {report["pid"]: report["name"] for report in cloud.supervisor.status() if report["pid"] is not None}
+        reports = cloud.supervisor.status()
+        return {each["pid"]: common_name(each["name"]) for each in reports if each["pid"] is not None}
 
     return Spans(cloud.layout.trace, processes)
 

@@ -1,8 +1,10 @@
 """What is done to a cloud in the middle of its work: a process is killed, hangs for a time, or is away for a time."""
 
 import os
+import re
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -21,6 +23,9 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 API_SERVER = "kube-apiserver"
 CONTROLLER_MANAGER = "kube-controller-manager"
+BM_API = "bm-api"
+"""All its replicas: which of them is asked is the kernel's to choose."""
+
 SERVER = "server0"
 """The server itself: killing its QEMU is what a cut of its power does."""
 
@@ -30,6 +35,7 @@ DPU = "dpu0"
 DISKS = "/disks"
 """Behind the name of a stand-in target: the storage daemon that is its data path."""
 
+_REPLICA = re.compile(r"api\d+")
 _OF_THE_DPU = (f"agent-{DPU}", f"spdk-{DPU}", f"spdk-{DPU}{DISKS}")
 
 
@@ -109,8 +115,21 @@ def answers(cloud: Cloud) -> bool:
     return True
 
 
+def common_name(process: str) -> str:
+    """What a process of the sandbox is called here: replicas of bm-api are one."""
+    return BM_API if _REPLICA.fullmatch(process) else process
+
+
 def _pids(cloud: Cloud, victim: str) -> list[int]:
-    return [_pid(cloud, each) for each in (_OF_THE_DPU if victim == DPU else (victim,))]
+    return [_pid(cloud, each) for each in _members(cloud, victim)]
+
+
+def _members(cloud: Cloud, victim: str) -> Sequence[str]:
+    if victim == DPU:
+        return _OF_THE_DPU
+    if victim == BM_API:
+        return [each["name"] for each in cloud.supervisor.status() if _REPLICA.fullmatch(each["name"])]
+    return (victim,)
 
 
 def _pid(cloud: Cloud, victim: str) -> int:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.calls import Call
 from tests.faults.cases import Case, cases
-from tests.faults.fault import CONTROLLER_MANAGER, Fault
+from tests.faults.fault import BM_API, CONTROLLER_MANAGER, Fault, common_name
 from tests.faults.table import Result, markdown, write
 from tests.faults.writers import Disks, Exports, Request, attached_twice, two_writers
 
@@ -103,6 +103,16 @@ def test_every_call_is_met_by_every_fault_that_it_can_meet() -> None:
         f"create: kube-apiserver hangs for 30 s before {call}",
         f"create: kube-apiserver away for 30 s before {call}",
     ]  # fmt: skip
+
+
+def test_a_verb_is_struck_at_whoever_wrote_it_down_and_at_whoever_carries_it_out() -> None:
+    recorded = Call(common_name("api1"), "kube apply PowerState", 1)
+    carried_out = Call("provider", "bmc GracefulShutdown", 1)
+    met = {str(case) for case in cases({"restart": [recorded, carried_out]}) if case.phase == "restart"}
+    call = f"{BM_API}: kube apply PowerState #1"
+    assert {f"restart: {victim} killed before {call}" for victim in (BM_API, "kube-apiserver", "etcd")} < met
+    call = "provider: bmc GracefulShutdown #1"
+    assert {f"restart: {victim} killed after {call}" for victim in ("provider", "bmc-server0", "chassis-server0")} < met
 
 
 def test_a_move_is_struck_at_both_dpus_and_under_writes() -> None:
