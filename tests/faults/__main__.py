@@ -23,6 +23,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,10 +44,11 @@ _INTERRUPTED = 130
 def main() -> int:
     arguments = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    results: list[Result] = []
+    results = [each for each in table.read(arguments.output) if each.outcome != "FAILED"] if arguments.go_on else []
+    known = {result.case for result in results}
     try:
         with _cloud(servers=2 if "move" in _phases(arguments) else 1) as cloud:
-            _run_all(cloud, _choose(cloud, arguments), arguments.logs, results)
+            _run_all(cloud, _choose(cloud, arguments, known), arguments.logs, results)
     except SandboxError as error:
         print(f"faults: {error}", file=sys.stderr)
         return 1
@@ -71,6 +73,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="say which cases there are, and run none")
     parser.add_argument(
         "--output", type=Path, default=Path("faults.json"), help="all results; the table goes beside it"
+    )
+    parser.add_argument(
+        "--go-on", action="store_true", help="keep the results that --output has, and run what failed or is not there"
     )
     parser.add_argument("--logs", type=Path, help="directory for logs and traces of the cases that failed")
     return parser.parse_args()
@@ -97,9 +102,9 @@ def _phases(arguments: argparse.Namespace) -> Sequence[Phase]:
     return arguments.phase or PHASES
 
 
-def _choose(cloud: Cloud, arguments: argparse.Namespace) -> list[Case]:
+def _choose(cloud: Cloud, arguments: argparse.Namespace, known: AbstractSet[Case]) -> list[Case]:
     made = calls(cloud, arguments.most_of_a_name, _phases(arguments))
-    found = [case for case in cases(made) if _is_wanted(case, arguments)]
+    found = [case for case in cases(made) if _is_wanted(case, arguments) and case not in known]
     if arguments.sample is not None and arguments.sample < len(found):
         found = sorted(random.Random(arguments.seed).sample(found, arguments.sample), key=lambda case: case.place)
     _say(f"{len(found)} cases")

@@ -5,12 +5,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from tests.faults.calls import Call
 from tests.faults.cases import Case
-from tests.faults.fault import API_SERVER, CONTROLLER_MANAGER, KINDS
+from tests.faults.fault import API_SERVER, CONTROLLER_MANAGER, KINDS, Fault
 from tests.faults.life import PHASES, Phase
 
+Json = dict[str, Any]
 Outcome = Literal["ok", "FAILED", "not made"]
 
 _NOT_RUN = "-"
@@ -50,6 +52,18 @@ def write(results: Sequence[Result], path: Path) -> None:
     """Every case as JSON to ``path``, the table beside it with the suffix ``.md``."""
     path.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
     path.with_suffix(".md").write_text(markdown(results))
+
+
+def read(path: Path) -> list[Result]:
+    """What was written there; nothing where nothing was."""
+    return [_result(each) for each in json.loads(path.read_text())] if path.exists() else []
+
+
+def _result(told: Json) -> Result:
+    case, call = told["case"], told["case"]["call"]
+    fault = Fault(**case["fault"])
+    known = Case(case["phase"], None if call is None else Call(**call), case["edge"], fault)
+    return Result(known, told["outcome"], told["seconds"], told["told"])
 
 
 def _table(phase: Phase, results: Sequence[Result]) -> str:

@@ -8,7 +8,7 @@ import pytest
 from tests.faults.calls import Call
 from tests.faults.cases import Case, cases
 from tests.faults.fault import BM_API, CONTROLLER_MANAGER, Fault, common_name
-from tests.faults.table import Result, markdown, write
+from tests.faults.table import Result, markdown, read, write
 from tests.faults.writers import Disks, Exports, Request, attached_twice, two_writers
 
 Json = dict[str, Any]
@@ -142,6 +142,7 @@ def test_a_row_for_each_step_and_a_column_for_each_fault(tmp_path: Path) -> None
     results = [Result(case, "ok", 1.0) for case in created]
     results += [Result(failed, "FAILED", 1.0, "left over:\na port"), Result(written, "not made", 1.0, "no such call")]
     write(results, tmp_path / "faults.json")
+    assert read(tmp_path / "faults.json") == results
     assert (tmp_path / "faults.md").read_text() == markdown(results)
     assert markdown(results).splitlines() == [
         "| create: step                  | caller killed before | called killed before                               |",
