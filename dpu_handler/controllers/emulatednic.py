@@ -38,8 +38,13 @@ class EmulatedNICController:
     async def reconcile(self, key: Key) -> Outcome:
         """Bring one NIC to what it should be, and report."""
         raw = self._runtime.cache.get(EMULATEDNIC, key)
+        # Also of the same name under another UID: one that went without its removal is watched no more.
+        present = self._runtime.cache.list(EMULATEDNIC, key.namespace)
+        self.prober.keep_only({each["metadata"]["uid"] for each in present})
         if raw is None:
-            return self._device.settled(key.name)
+            await self.prober.close_left()
+            settled = self._device.settled(key.name)
+            return LOOK_AGAIN if self.prober.has_left else settled
         obj = EmulatedNIC.parse(raw)
         nic = NIC(
             owner=obj.metadata.uid,

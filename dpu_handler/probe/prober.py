@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -49,6 +49,12 @@ class Prober(Protocol):
     async def forget(self, owner: str, vlan: int) -> None:
         """Ask no more. Raises ``SouthboundError`` when something that nobody needs could not be removed."""
 
+    def keep_only(self, owners: Set[str]) -> None:
+        """Ask for nobody else any more: an object can be gone without its removal ever having been asked for."""
+
+    async def close_left(self) -> None:
+        """Remove what nobody needs any more; where that fails, ``has_left`` says so."""
+
     @property
     def has_left(self) -> bool:
         """Whether something waits to be removed: then watch again soon."""
@@ -84,7 +90,7 @@ class ARPProber:
             if present is not None:
                 self._stop(present)
             self._start(target, known)
-        await self._close_left()
+        await self.close_left()
 
     async def forget(self, owner: str, vlan: int) -> None:
         """Ask no more; the last one of a VLAN takes the agent's port with it, be it an earlier process' port.
@@ -97,6 +103,19 @@ class ARPProber:
         self._left.add(vlan)
         for left in sorted(self._left):
             await self._close(left)
+
+    def keep_only(self, owners: Set[str]) -> None:
+        """Ask for nobody else any more. What that leaves is removed by ``close_left``, which ``watch`` does too."""
+        for owner in self._watched.keys() - owners:
+            self._stop(self._watched.pop(owner))
+
+    async def close_left(self) -> None:
+        """What cannot be removed now is tried again by the next caller; no machine of another VLAN suffers from it."""
+        for vlan in sorted(self._left):
+            try:
+                await self._close(vlan)
+            except SouthboundError as error:
+                _LOG.warning("vlan=%d its probe port cannot be removed now: %s", vlan, error)
 
     @property
     def has_left(self) -> bool:
@@ -134,14 +153,6 @@ class ARPProber:
             self._ask_forever(watched), name=f"probe-{target.address}", context=contextvars.Context()
         )
         watched.task.add_done_callback(_log_defect)
-
-    async def _close_left(self) -> None:
-        """What cannot be removed now is tried again by the next caller; no machine of another VLAN suffers from it."""
-        for vlan in sorted(self._left):
-            try:
-                await self._close(vlan)
-            except SouthboundError as error:
-                _LOG.warning("vlan=%d its probe port cannot be removed now: %s", vlan, error)
 
     async def _close(self, vlan: int) -> None:
         if not any(watched.target.vlan == vlan for watched in self._watched.values()):

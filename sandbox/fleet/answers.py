@@ -1,6 +1,6 @@
 """What an agent's probes hear from a light server: it answers as soon as it has power and a link."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from datetime import UTC, datetime
 
 from dpu_handler.probe.prober import Target
@@ -29,6 +29,14 @@ class Answers:
     async def forget(self, owner: str, vlan: int) -> None:  # noqa: ARG002  (there are no ports to remove)
         """Listen no more."""
         self._watched.pop(owner, None)
+
+    def keep_only(self, owners: Set[str]) -> None:
+        """Listen to nobody else any more."""
+        for owner in self._watched.keys() - owners:
+            del self._watched[owner]
+
+    async def close_left(self) -> None:
+        """Nothing is ever left."""
 
     def link_down(self, owner: str) -> None:
         """The server's end of the link is down."""

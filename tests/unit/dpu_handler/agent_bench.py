@@ -86,6 +86,12 @@ class Bench:
         metadata = {**obj["metadata"], "deletionTimestamp": NOW.isoformat()}
         self.api.put(self._kind, {**obj, "metadata": metadata})
 
+    def lose(self, key: Key) -> None:
+        """The object is gone at once, as with its finalizers taken off by hand."""
+        obj = self.api.cache.get(self._kind, key)
+        assert obj is not None
+        self.api.cache.forget(self._kind, obj)
+
     def force(self, key: Key) -> None:
         """The provider says that the removal waits for no operating system."""
         obj = self.api.cache.get(self._kind, key)

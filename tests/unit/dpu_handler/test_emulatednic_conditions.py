@@ -10,6 +10,7 @@ from dpu_handler.execution import ports
 from dpu_handler.probe import prober, vlan
 from dpu_handler.probe.arp import Announcement
 from dpu_handler.probe.prober import ARPProber
+from dpu_handler.southbound import ConnectionLost
 from provider.api.resources import EMULATEDNIC
 from provider.runtime.controller import Json, Key, Settled
 from tests.unit.dpu_handler.agent_bench import ApiServer, Bench, device
@@ -167,6 +168,44 @@ async def test_the_probe_port_of_an_agent_that_was_killed_goes_with_the_last_nic
         bench.delete(key)
         assert await bench.reconcile(key) == Settled()
         assert bench.model.ports() == remaining
+
+
+async def test_a_nic_that_is_gone_without_its_removal_is_asked_for_no_more(bench: Nics) -> None:
+    key = await ready(bench)
+    await put_probe_port(bench)
+    bench.lose(key)
+    assert await bench.reconcile(key) == Settled()
+    assert bench.prober.reachability("uid-eth0") is None
+    assert bench.model.ports() == ["vm0"], "what the server sees is an orphan from now on"
+
+
+async def test_a_nic_that_was_made_anew_under_its_name_is_the_only_one_asked_for(bench: Nics) -> None:
+    key = await ready(bench)
+    bench.lose(key)
+    again = nic(addresses=(f"{ADDRESS}/24",))
+    again["metadata"]["uid"] = "uid-again"
+    bench.api.put(EMULATEDNIC, again)
+    await bench.reconcile(key)
+    assert bench.prober.reachability("uid-eth0") is None
+    assert bench.prober.reachability("uid-again") is not None
+
+
+async def test_a_probe_port_that_cannot_be_removed_with_a_lost_nic_is_removed_soon(
+    bench: Nics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await ready(bench)
+    bench.lose(key)
+    removed: list[str] = []
+
+    async def fails(port: vlan.ProbePort) -> None:
+        removed.append(port._name)
+        if len(removed) == 1:
+            raise ConnectionLost("transact", executed="no")
+
+    monkeypatch.setattr(vlan.ProbePort, "remove", fails)
+    assert await bench.reconcile(key) == LOOK_AGAIN
+    assert await bench.reconcile(key) == Settled()
+    assert removed == [vlan.port_name(VLAN)] * 2
 
 
 def move(bench: Nics, key: Key, vlan: int) -> None:
