@@ -6,7 +6,7 @@ file and a repeated step finds the one that is there. Built twice, it differs in
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 import pycdlib
@@ -41,6 +41,13 @@ def remove(directory: Path, owner_uid: str, *, keep: Path | None = None) -> None
     """Remove the seeds of an owner, save ``keep``."""
     for path in directory.glob(f"{owner_uid}-*"):
         if path != keep:
+            path.unlink(missing_ok=True)
+
+
+def keep_only(directory: Path, owner_uids: Set[str]) -> None:
+    """Remove the seeds of all other owners, be they whole or not."""
+    for path in directory.glob("*-*"):
+        if path.stem.rpartition("-")[0] not in owner_uids:
             path.unlink(missing_ok=True)
 
 

@@ -42,6 +42,10 @@ class EmulatedDiskController:
         """Bring one disk to what it should be, and report."""
         raw = self._runtime.cache.get(EMULATEDDISK, key)
         if raw is None:
+            # It may have gone without its removal, and what is in a seed is no more anybody's to keep. A server that
+            # has it open reads on.
+            present = self._runtime.cache.list(EMULATEDDISK, key.namespace)
+            seed.keep_only(self._seeds, {each["metadata"]["uid"] for each in present})
             return self._device.settled(key.name)
         obj = EmulatedDisk.parse(raw)
         try:

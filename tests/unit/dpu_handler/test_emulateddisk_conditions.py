@@ -243,6 +243,19 @@ async def test_a_seed_is_built_from_its_secret_and_removed_with_its_disk(bench: 
     assert (list((tmp_path / "seeds").iterdir()), bench.model.files) == ([], {})
 
 
+async def test_what_is_in_the_seed_of_a_lost_disk_is_kept_for_nobody(bench: Bench, tmp_path: Path) -> None:
+    bench.api.secrets["seed"] = {"meta-data": b"instance-id: 1\n"}
+    lost, other = seed(), seed()
+    other["metadata"] |= {"name": "other", "uid": "uid-other"}
+    other["spec"] = other["spec"] | {"slot": 3}
+    key, _ = await ready(bench, lost), await ready(bench, other)
+    bench.lose(key)
+    assert await bench.reconcile(key) == Settled()
+    (left,) = (tmp_path / "seeds").iterdir()
+    assert left.name.startswith("uid-other-")
+    assert "seed-uid-seed" in bench.model.files, "a server may be reading it: an orphan from now on"
+
+
 async def test_a_changed_secret_brings_its_disks(bench: Bench) -> None:
     key = bench.api.put(EMULATEDDISK, seed())
     bench.api.put(EMULATEDDISK, volume())

@@ -110,3 +110,13 @@ def test_an_owners_seeds_are_removed_and_no_others(tmp_path: Path) -> None:
     assert set(tmp_path.iterdir()) == {kept, other}
     seed.remove(tmp_path, UID)
     assert set(tmp_path.iterdir()) == {other}
+
+
+def test_seeds_without_an_owner_go_whole_or_not(tmp_path: Path) -> None:
+    kept, other = seed.path_of(tmp_path, UID, CONTENT), seed.path_of(tmp_path, "another-owner", CONTENT)
+    for path in (kept, other):
+        seed.build(path, CONTENT)
+    other.with_suffix(".tmp").write_bytes(b"half")
+    seed.keep_only(tmp_path, {UID})
+    assert set(tmp_path.iterdir()) == {kept}
+    seed.keep_only(tmp_path / "none", {UID})
