@@ -4,7 +4,7 @@ Each edits one item of a list of the machine's spec, or of what it has beside it
 (volume, slot, plugging, and the unplugging that waits for the operating system) is what follows from that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from provider.apiserver import ephemeral
@@ -42,7 +42,9 @@ def add_nic(seen: Equipped, options: AddNicOptions) -> Decision:
 
 
 def remove_volume(seen: Equipped, options: RemoveVolumeOptions) -> Decision:
-    """A disk less."""
+    """A disk less; by force also one that was asked to go before, and that the operating system holds on to."""
+    if _is_leaving(seen, "disks", options.name, seen.disk_objects):
+        return _leave(seen, "disks", options.name, f"VirtualDisk/{seen.disk_objects[options.name]}", options.force)
     item, passing = _present(seen, "remove", "disks", options.name)
     if item.get("boot"):
         raise StateForbids(f"Cannot remove disk {options.name} of {seen.name}: it boots from it; make a new machine")
@@ -52,7 +54,10 @@ def remove_volume(seen: Equipped, options: RemoveVolumeOptions) -> Decision:
 
 
 def remove_nic(seen: Equipped, options: RemoveNicOptions) -> Decision:
-    """An interface less."""
+    """An interface less; by force also one that was asked to go before, as with disks."""
+    if _is_leaving(seen, "networkInterfaces", options.name, seen.nic_objects):
+        leaving = f"VirtualNIC/{seen.nic_objects[options.name]}"
+        return _leave(seen, "networkInterfaces", options.name, leaving, options.force)
     _, passing = _present(seen, "remove", "networkInterfaces", options.name)
     held = seen.nic_objects.get(options.name) if options.force else None
     taken = f"VirtualNIC/{held}" if held else None
@@ -101,6 +106,20 @@ def _remove(seen: Equipped, list_: DeviceList, name: str, held: str | None, foll
         return ephemeral.remove(seen, list_, name, let_go, told)
     rest = [each for each in seen.items(list_) if each["name"] != name]
     return _edit(seen, list_, rest, told, let_go)
+
+
+def _is_leaving(seen: Equipped, list_: DeviceList, name: str, objects: Mapping[str, str]) -> bool:
+    """Whether the machine names the device no more, and its object is still there: it waits to be unplugged."""
+    named = _named(seen.items(list_), name) or _named(ephemeral.items(seen, list_), name)
+    return named is None and name in objects
+
+
+def _leave(seen: Equipped, list_: DeviceList, name: str, held: str, force: bool) -> Decision:
+    noun = NOUN[list_]
+    _stays(seen, f"remove {noun} {name} of")
+    if force:
+        return Decision(f"{noun} {name} is taken away by force", let_go=(held,))
+    return Decision(f"{noun} {name} is being taken away already, once the operating system lets go of it")
 
 
 def _edit(seen: Equipped, list_: DeviceList, items: list[Json], told: str, let_go: tuple[str, ...] = ()) -> Decision:

@@ -47,4 +47,4 @@ class Decision:
     @property
     def changes_nothing(self) -> bool:
         """Whether all is as it was asked for."""
-        return not (self.spec or self.annotations or self.request)
+        return not (self.spec or self.annotations or self.request or self.let_go)

@@ -107,6 +107,18 @@ def test_a_disk_that_is_taken_by_force_is_marked_before_it_goes(api: InstalledAp
     assert disk["spec"]["forProvider"]["forceUnplug"] is True
 
 
+def test_a_disk_that_the_operating_system_holds_on_to_is_taken_by_force_afterwards(
+    api: InstalledApi, namespace: str
+) -> None:
+    machine = api.machine(namespace)
+    assert api.post(api.rest, machine, "removevolume", {"name": "data"}).code == 200
+    again = api.post(api.rest, machine, "removevolume", {"name": "data"})
+    assert (again.code, "is being taken away already" in str(again.body)) == (200, True)
+    assert api.post(api.rest, machine, "removevolume", {"name": "data", "force": True}).code == 200
+    disk = api.rest.get(VIRTUALDISK, f"{machine['metadata']['name']}-disk-data", namespace)
+    assert disk["spec"]["forProvider"]["forceUnplug"] is True
+
+
 @pytest.mark.parametrize(
     ("verb", "options", "code", "reason", "said"),
     [

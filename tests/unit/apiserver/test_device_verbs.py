@@ -54,6 +54,30 @@ def test_force_names_the_object_to_take() -> None:
     assert nic.let_go == ("VirtualNIC/bm-01-nic-eth0",)
 
 
+def test_force_also_takes_what_was_asked_to_go_before_and_is_held_on_to() -> None:
+    seen = equipped(machine(networkInterfaces=[]))
+    disk = devices.remove_volume(seen, RemoveVolumeOptions(name="scratch", force=True))
+    nic = devices.remove_nic(seen, RemoveNicOptions(name="eth0", force=True))
+    assert disk == Decision("disk scratch is taken away by force", let_go=("VirtualDisk/bm-01-disk-scratch",))
+    assert nic == Decision("network interface eth0 is taken away by force", let_go=("VirtualNIC/bm-01-nic-eth0",))
+    assert not disk.changes_nothing
+
+
+def test_what_was_asked_to_go_before_is_not_asked_again() -> None:
+    seen = equipped(machine(annotations={ARGOCD_TRACKING: "app"}, networkInterfaces=[]))
+    disk = devices.remove_volume(seen, RemoveVolumeOptions(name="scratch"))
+    nic = devices.remove_nic(seen, RemoveNicOptions(name="eth0"))
+    assert (disk.changes_nothing, nic.changes_nothing) == (True, True)
+    assert "disk scratch is being taken away already" in disk.message
+
+
+def test_nothing_is_pulled_out_of_a_machine_that_is_being_deleted() -> None:
+    leaving = machine()
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    with pytest.raises(StateForbids, match="it is being deleted"):
+        devices.remove_volume(equipped(leaving), RemoveVolumeOptions(name="scratch", force=True))
+
+
 def test_the_boot_disk_stays() -> None:
     with pytest.raises(StateForbids, match="boots from it"):
         devices.remove_volume(equipped(machine()), RemoveVolumeOptions(name="root"))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -63,7 +64,7 @@ def test_what_an_earlier_run_had_is_forgotten_at_the_next_write(marked: str | No
     decision = devices.add_nic(seen, AddNicOptions(name="eth1", network="blue", ephemeral=True))
     assert written(decision) == {"run": marked or NEW_RUN, "networkInterfaces": [ETH1]}
     with pytest.raises(Missing, match="there are root, data"):
-        devices.remove_volume(seen, RemoveVolumeOptions(name="scratch"))
+        devices.remove_volume(replace(seen, disk_objects={}), RemoveVolumeOptions(name="scratch"))
     by_hand = equipped(machine(annotations={ANNOTATION_EPHEMERAL_DEVICES: '{"run":"r1"}'}), power_state(run=marked))
     grown = devices.expand(by_hand, ExpandOptions(name="data", size="11Gi"))
     assert grown.spec
