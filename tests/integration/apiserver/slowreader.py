@@ -3,6 +3,7 @@
 import json
 import socket
 import ssl
+from pathlib import Path
 from typing import BinaryIO
 
 from tests.integration.apiserver.websockets import HANDSHAKE, PATIENCE_S, Door, Json, path
@@ -52,3 +53,13 @@ class SlowReader:
         if length >= 126:
             length = int.from_bytes(self._file.read(2 if length == 126 else 8))
         return first & 0x0F, self._file.read(length)
+
+
+def unsent_bytes(port: int) -> int:
+    """The most that waits in the system for the other end of a connection that was accepted at that port (proc(5))."""
+    most = 0
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, _, _, queues, *_ = line.split()
+        if int(local.rpartition(":")[2], 16) == port:
+            most = max(most, int(queues.partition(":")[0], 16))
+    return most

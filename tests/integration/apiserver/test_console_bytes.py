@@ -2,12 +2,13 @@
 
 import asyncio
 import random
+from contextlib import closing
 
 import psutil
 
 from tests.integration.apiserver.installed import InstalledApi
 from tests.integration.apiserver.lightrack import LightRack
-from tests.integration.apiserver.slowreader import SlowReader
+from tests.integration.apiserver.slowreader import SlowReader, unsent_bytes
 from tests.integration.apiserver.tenants import straight
 from tests.integration.apiserver.websockets import Clients, Console, Door, path
 
@@ -15,9 +16,13 @@ ALL_BYTES = bytes(range(256))
 _PIECE_BYTES, _AHEAD_BYTES = 2 * 1024, 12 * 1024
 """So far the writer runs ahead: a BMC buffers 16 KiB, and drops what is more while a packet is repeated."""
 
-_FLOOD_BYTES = 1536 * 1024
-_GROWTH_BYTES = 8 * 1024 * 1024
+_FLOOD_BYTES, _MOST_BYTES = 1536 * 1024, 6 * 1024 * 1024
+_GROWTH_BYTES = 4 * 1024 * 1024
+"""What is kept of the console, and some more."""
+
 _KEPT_BYTES = 1024 * 1024
+_UNSENT_BYTES = 32 * 1024
+"""More than is ever on its way to somebody who reads."""
 
 
 async def echoed(console: Console, data: bytes) -> bytes:
@@ -44,20 +49,30 @@ async def test_a_slow_reader_stalls_nobody_and_is_told_what_it_lost(
     machine, door = rack.machine(namespace), Door.of(api.rest)
     writer = await consoles.opens(door, machine)
     replica = rack.owner(rack.server_of(machine))
-    owner = psutil.Process(rack.pid(replica))
-    # Straight at the owner: an API server in between buffers much, and reads on.
-    slow = SlowReader(straight(api, replica, namespace), machine)
-    flood = random.Random(5).randbytes(_FLOOD_BYTES)
+    replicas = [psutil.Process(rack.pid(spec.name)) for spec in api.replicas]
+    # Straight at the owner; and through the API server, which takes up to 2 MiB or so before it, too, reads no further.
+    with (
+        closing(SlowReader(straight(api, replica, namespace), machine)) as slow,
+        closing(SlowReader(door, machine)) as behind,
+    ):
+        assert await echoed(writer, ALL_BYTES) == ALL_BYTES
+        before = [each.memory_info().rss for each in replicas]
+        printed, dice = ALL_BYTES, random.Random(5)
+        while len(printed) < _FLOOD_BYTES or unsent_bytes(api.ports.api) < _UNSENT_BYTES:
+            assert len(printed) < _MOST_BYTES, "the API server reads on for a client that does not"
+            flood = dice.randbytes(_FLOOD_BYTES // 4)
+            assert await echoed(writer, flood) == flood
+            printed += flood
+        for each, rss in zip(replicas, before, strict=True):
+            assert each.memory_info().rss - rss < _GROWTH_BYTES
+        assert not any(frame["type"] == "lost" for frame in writer.news)
 
-    assert await echoed(writer, ALL_BYTES) == ALL_BYTES
-    before = owner.memory_info().rss
-    assert await echoed(writer, flood) == flood
-    assert owner.memory_info().rss - before < _GROWTH_BYTES
-    assert not any(frame["type"] == "lost" for frame in writer.news)
+        data, lost = await asyncio.to_thread(slow.reads_up_to, printed[-64:])
+        assert lost > 0, f"{len(data)} bytes were buffered for it on the way"
+        assert len(data) + lost == len(printed)
+        assert data.endswith(printed[-_KEPT_BYTES // 2 :])
 
-    data, lost = await asyncio.to_thread(slow.reads_up_to, flood[-64:])
-    slow.close()
-    assert lost > 0, f"{len(data)} bytes were buffered for it on the way"
-    assert len(data) + lost == len(ALL_BYTES) + len(flood)
-    assert data.endswith(flood[-_KEPT_BYTES // 2 :])
-    assert api.rest.bytes_of(path(machine, "seriallog")) == flood[-_KEPT_BYTES:]
+        data, lost = await asyncio.to_thread(behind.reads_up_to, printed[-64:])
+        assert len(data) + lost == len(printed)
+        assert data.endswith(printed[-_KEPT_BYTES // 2 :])
+    assert api.rest.bytes_of(path(machine, "seriallog")) == printed[-_KEPT_BYTES:]
