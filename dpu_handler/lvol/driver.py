@@ -69,8 +69,10 @@ class Driver:
             await self._exports.unpublish(self._target, uuid, node_id)
 
     async def expand(self, uuid: str, size: SizeRange) -> int:
-        """See ``Volumes.expand``."""
+        """See ``Volumes.expand``. One that a node holds does not grow behind its back (``Exports.check_reached``)."""
         async with self._working_on(uuid):
+            if (await self._volumes.get(self._target, uuid)).size_bytes < size.required_bytes:
+                await self._exports.check_reached(self._target, uuid)
             return await self._volumes.expand(self._target, uuid, size)
 
     async def get(self, uuid: str) -> Lvol:

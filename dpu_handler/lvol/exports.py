@@ -10,7 +10,7 @@ import uuid as uuids
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from dpu_handler.lvol.errors import NoSuchObject, NotNow
+from dpu_handler.lvol.errors import CallAgain, NoSuchObject, NotNow
 from dpu_handler.lvol.records import ExportRecord, ExportRecords
 from dpu_handler.lvol.target import Target
 
@@ -24,6 +24,10 @@ class Way(Protocol):
 
     async def close(self, target: Target, lvol_uuid: str) -> None:
         """Return once nobody can reach the volume. Raises ``CallAgain`` while somebody still does."""
+        ...
+
+    async def reaches(self, target: Target, record: ExportRecord) -> bool:
+        """Whether the record's node has the volume open now, and so would be told that it is another size."""
         ...
 
     async def out_of_shape(self, target: Target, records: Iterable[ExportRecord], /) -> list[str]:
@@ -71,6 +75,20 @@ class Exports:
         await self._way.close(target, lvol_uuid)
         if record is not None and record.node_id is not None:
             await self._records.put(ExportRecord(lvol_uuid, record.generation, None))
+
+    async def check_reached(self, target: Target, lvol_uuid: str) -> None:
+        """Raises ``CallAgain`` while some node holds the volume and would not be told that it grows.
+
+        SPDK's initiator has a namespace's new size from the notice of it alone. It looks at no size when it connects
+        again (``bdev_nvme_reconnect_ctrlr_poll``), so what grew while a DPU was cut off stays small there for good.
+        """
+        record = self._records.get(lvol_uuid)
+        if record is None or record.node_id is None or await self._way.reaches(target, record):
+            return
+        raise CallAgain(
+            f"Growing volume {lvol_uuid}: node {record.node_id} holds it and is not connected to it now, so it would "
+            "not be told of the new size. Call again once its agent has attached the volume, or unpublish it."
+        )
 
     async def rebuild(self, target: Target, lvol_uuid: str) -> None:
         """Make the target match the volume's record, as that is now."""

@@ -29,6 +29,10 @@ class OwnTarget:
                 "Call again once the agent has taken it away."
             )
 
+    async def reaches(self, _target: Target, _record: ExportRecord, /) -> bool:
+        """There is nothing between the volume and its disk."""
+        return True
+
     async def out_of_shape(self, _target: Target, _records: Iterable[ExportRecord], /) -> list[str]:
         """None: there is nothing to rebuild."""
         return []

@@ -49,6 +49,12 @@ class NvmeTcp:
         if nqn in await seen.subsystems(target):
             raise CallAgain(f"{attempt}: a host is still connected after {_DISCONNECT_S:g} s. Call again.")
 
+    async def reaches(self, target: Target, record: ExportRecord) -> bool:
+        """Whether the record's host is connected."""
+        nqn = names.subsystem(record.lvol_uuid)
+        # A target that has just come back exports nothing yet.
+        return nqn in await seen.subsystems(target) and _host(record) in await seen.connected_hosts(target, nqn)
+
     async def out_of_shape(self, target: Target, records: Iterable[ExportRecord], /) -> list[str]:
         """Volumes whose subsystem is missing or another than it should be."""
         known = await seen.subsystems(target)

@@ -51,6 +51,7 @@ class Network:
             writer.close()
 
     async def end(self) -> None:
+        """Break whatever is connected."""
         for way in list(self._ways):
             way.cancel()
         await asyncio.gather(*self._ways, return_exceptions=True)

@@ -10,6 +10,7 @@ from typing import Any
 from dpu_handler.execution.carrying import carry_out
 from dpu_handler.execution.dpu import OVSDB_TABLES, Dpu
 from dpu_handler.execution.observation import observe_disks
+from dpu_handler.lvol.driver import Driver
 from dpu_handler.lvol.exports import Exports, Way
 from dpu_handler.lvol.images import Images
 from dpu_handler.lvol.nvmf import NvmeTcp
@@ -54,8 +55,15 @@ class StorageNode:
     spdk: SpdkClient
     tap: Tap
     pool: Pool
+    images: Images
     volumes: Volumes
     exports: Exports
+
+    def driver(self) -> Driver:
+        """What the gRPC face calls, over these parts."""
+        driver = Driver(self.spdk, self.pool, self.images, self.volumes, self.exports)
+        driver.ready.set()
+        return driver
 
     async def clone(self, name: str, size_bytes: int = 64 * MIB) -> str:
         """UUID of a volume made from the image."""
@@ -111,8 +119,9 @@ async def storage_node(target: Path, way: Way, directory: Path) -> AsyncIterator
         stack.callback(spdk.close)
         pool = Pool(directory / "pool.img", 256 * MIB, "lvs0", directory / "state", networked)
         await pool.open(spdk)
-        volumes = Volumes(pool, Images(directory, pool))
-        yield StorageNode(spdk, tap, pool, volumes, Exports(ExportRecords(directory / "exports"), way))
+        images = Images(directory, pool)
+        exports = Exports(ExportRecords(directory / "exports"), way)
+        yield StorageNode(spdk, tap, pool, images, Volumes(pool, images), exports)
 
 
 @asynccontextmanager

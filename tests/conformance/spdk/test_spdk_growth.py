@@ -1,18 +1,25 @@
 """A volume that grows under a running server: its target is told of nothing, and the server sees the new size."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dpu_handler.lvol.driver import Driver
+from dpu_handler.lvol.errors import CallAgain
+from dpu_handler.lvol.volumes import SizeRange
+from tests.conformance.spdk.network import Network, network
 from tests.conformance.spdk.node import MIB, SERVER, DpuNode, StorageNode, disk, size_of
+from tests.conformance.spdk.targets import Targets
 from tests.conformance.spdk.vhost_user import DATA_BYTES, IN_FLIGHT_AT_MOST, OK, VhostUserDisk
 from tests.conformance.spdk.wire import Wire
 from tests.waiting import wait_for
 
 SMALL, LARGE = 64 * MIB, 96 * MIB
+BACK_S = 20.0
+"""For an initiator whose ``reconnect_delay_sec`` is 1 to be connected again."""
 KEPT = 256
 """Blocks that are written again and again: of each the last write is to be found."""
 
@@ -38,6 +45,11 @@ async def served(storage_side: StorageNode, dpu_side: DpuNode) -> str:
 def server(served: str, dpu: Wire) -> Iterator[VhostUserDisk]:
     with VhostUserDisk(socket_of(dpu)) as connected:
         yield connected
+
+
+def connected(storage: Wire, context: dict[str, str]) -> list[str]:
+    """Hosts that are connected to what was published."""
+    return [each["hostnqn"] for each in storage.call("nvmf_subsystem_get_controllers", nqn=context["subnqn"])]
 
 
 def socket_of(dpu: Wire) -> Path:
@@ -99,6 +111,41 @@ async def test_a_volume_that_grew_while_no_server_was_connected_is_shown_whole(
     with VhostUserDisk(socket_of(dpu)) as server:
         assert server.size_bytes() == LARGE
         assert server.write_now(LARGE - DATA_BYTES, block(9)) == OK
+
+
+@pytest.fixture
+async def between(spdk_targets: Targets) -> AsyncIterator[Network]:
+    """A network to the storage node that can break."""
+    async with network(spdk_targets.port) as found:
+        yield found
+
+
+async def test_a_volume_does_not_grow_while_its_dpu_is_cut_off_and_grows_whole_afterwards(
+    storage_side: StorageNode, dpu_side: DpuNode, storage: Wire, dpu: Wire, between: Network
+) -> None:
+    volume = await storage_side.clone("grows", SMALL)
+    context = await storage_side.publish(volume, SERVER)
+    await dpu_side.converge(disk(context | {"trsvcid": str(between.port)}))
+    (bdev,) = dpu.call("bdev_get_bdevs")
+    driver = storage_side.driver()
+    between.fall_silent()
+    await between.end()
+    await asyncio.to_thread(wait_for, lambda: connected(storage, context) == [], "the storage sees its DPU go")
+    with pytest.raises(CallAgain, match=f"node {SERVER} holds it and is not connected"):
+        await driver.expand(volume, SizeRange(LARGE))
+    between.speak()
+    async with asyncio.timeout(BACK_S):
+        while await _is_refused(driver, volume):  # noqa: ASYNC110  (what changes is in the target)
+            await asyncio.sleep(0.1)
+    await asyncio.to_thread(wait_for, lambda: size_of(dpu, bdev["name"]) == LARGE, "the DPU sees the new size", 5.0)
+
+
+async def _is_refused(driver: Driver, volume: str) -> bool:
+    try:
+        await driver.expand(volume, SizeRange(LARGE))
+    except CallAgain:
+        return True
+    return False
 
 
 async def test_a_volume_of_the_target_itself_grows_under_a_server_too(both_sides: tuple[StorageNode, DpuNode]) -> None:

@@ -9,8 +9,6 @@ import pytest
 
 from dpu_handler.execution.carrying import carry_out
 from dpu_handler.execution.observation import observe_disks
-from dpu_handler.lvol.driver import Driver
-from dpu_handler.lvol.images import Images
 from dpu_handler.planning.disk import Disk, RemoteVolume, SeedFile
 from dpu_handler.planning.orphans import Claims, FoundOrphan, orphans
 from tests.conformance.spdk.network import Network, network
@@ -181,15 +179,11 @@ async def test_a_disk_that_lost_its_bdev_goes_by_itself(
 
 
 async def test_a_volume_whose_record_is_lost_goes_with_its_export_and_whoever_is_connected(
-    published: Published, storage_side: StorageNode, dpu_side: DpuNode, storage: Wire, dpu: Wire, directory: Path
+    published: Published, storage_side: StorageNode, dpu_side: DpuNode, storage: Wire, dpu: Wire
 ) -> None:
     await dpu_side.converge(new_disk(published))
     storage_side.exports.forget(published["uuid"])
-    driver = Driver(
-        storage_side.spdk, storage_side.pool, Images(directory, storage_side.pool), storage_side.volumes,
-        storage_side.exports,
-    )  # fmt: skip
-    driver.ready.set()
+    driver = storage_side.driver()
     assert published["uuid"] in {each.uuid for each in await driver.volumes()}
     await driver.delete(published["uuid"])
     assert size_of(storage, published["uuid"]) is None

@@ -62,12 +62,18 @@ def test_a_published_volume_is_not_deleted(storage_node: StorageNode, name: str)
     storage_node.delete(volume)
 
 
-def test_a_published_volume_grows(storage_node: StorageNode, name: str) -> None:
+def test_a_published_volume_does_not_grow_before_its_node_has_it(storage_node: StorageNode, name: str) -> None:
     volume = storage_node.create(name, size_bytes=64 * MIB).volume_id
     context = storage_node.publish(volume, NODE)
-    assert storage_node.expand(volume, 128 * MIB) == 128 * MIB
-    assert storage_node.lvol(volume)["size_bytes"] == 128 * MIB
+    with pytest.raises(grpc.RpcError) as refused:
+        storage_node.expand(volume, 128 * MIB)
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert f"node {NODE} holds it and is not connected" in (refused.value.details() or "")
+    assert storage_node.lvol(volume)["size_bytes"] == 64 * MIB
+    assert storage_node.expand(volume, 64 * MIB) == 64 * MIB
     assert storage_node.hosts(context["subnqn"]) == [context["hostnqn"]]
+    storage_node.unpublish(volume, NODE)
+    assert storage_node.expand(volume, 128 * MIB) == 128 * MIB
 
 
 def test_a_target_that_comes_back_empty_gets_its_exports_again(storage_node: StorageNode, name: str) -> None:
