@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import logging
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sandbox.spdk.data_path import Changed
@@ -104,10 +105,18 @@ class NbdConnection:
             admin = await self._reconnect()
             self._admin = admin
             async with self._settled:
+                info = admin.info if self.connected else self._as_known(admin.info)
                 self.connected = True
-                if admin.info != self.info:
-                    await self._tell(admin.info)
+                if info != self.info:
+                    await self._tell(info)
         admin.close()
+
+    def _as_known(self, info: ExportInfo) -> ExportInfo:
+        """What a host takes from an export that was lost: no size, of which it would have to be told while connected.
+
+        Seen with SPDK, whose `bdev_nvme_reconnect_ctrlr_poll` looks for namespaces that are missing and for no more.
+        """
+        return replace(info, size_bytes=self.info.size_bytes) if self.info.size_bytes and info.size_bytes else info
 
     async def _reconnect(self) -> OpenExport:
         look_again_s, lost_at = _LOOK_AGAIN_S, asyncio.get_running_loop().time() + _LOST_AFTER_S

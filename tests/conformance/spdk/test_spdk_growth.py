@@ -47,6 +47,12 @@ def server(served: str, dpu: Wire) -> Iterator[VhostUserDisk]:
         yield connected
 
 
+def state(dpu: Wire) -> str:
+    (attached,) = dpu.call("bdev_nvme_get_controllers")
+    word: str = attached["ctrlrs"][0]["state"]
+    return word
+
+
 def connected(storage: Wire, context: dict[str, str]) -> list[str]:
     """Hosts that are connected to what was published."""
     return [each["hostnqn"] for each in storage.call("nvmf_subsystem_get_controllers", nqn=context["subnqn"])]
@@ -138,6 +144,25 @@ async def test_a_volume_does_not_grow_while_its_dpu_is_cut_off_and_grows_whole_a
         while await _is_refused(driver, volume):  # noqa: ASYNC110  (what changes is in the target)
             await asyncio.sleep(0.1)
     await asyncio.to_thread(wait_for, lambda: size_of(dpu, bdev["name"]) == LARGE, "the DPU sees the new size", 5.0)
+
+
+async def test_a_dpu_that_was_cut_off_keeps_the_old_size_until_it_is_told_of_another(
+    storage_side: StorageNode, dpu_side: DpuNode, storage: Wire, dpu: Wire, between: Network
+) -> None:
+    volume = await storage_side.clone("grows", SMALL)
+    context = await storage_side.publish(volume, SERVER)
+    await dpu_side.converge(disk(context | {"trsvcid": str(between.port)}))
+    (bdev,) = dpu.call("bdev_get_bdevs")
+    between.fall_silent()
+    await between.end()
+    await asyncio.to_thread(wait_for, lambda: state(dpu) != "enabled", "the DPU sees that it is cut off")
+    await grow(storage, volume)
+    between.speak()
+    await asyncio.to_thread(wait_for, lambda: state(dpu) == "enabled", "the DPU is connected again")
+    assert size_of(dpu, bdev["name"]) == SMALL
+    await asyncio.to_thread(storage.call, "bdev_lvol_resize", name=volume, size_in_mib=LARGE // MIB + 1)
+    told = LARGE + MIB
+    await asyncio.to_thread(wait_for, lambda: size_of(dpu, bdev["name"]) == told, "the DPU is told", 5.0)
 
 
 async def _is_refused(driver: Driver, volume: str) -> bool:
