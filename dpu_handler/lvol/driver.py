@@ -105,6 +105,7 @@ class Driver:
             try:
                 await self._repair()
                 self.ready.set()
+                await self._exports.note_readers(self._target)
                 await self._images.sweep(self._target)
             except (LvolError, SouthboundError) as error:
                 _LOG.warning("the storage target is not in order: %s", error)

@@ -46,6 +46,8 @@ class Exports:
         self._records = records
         self._way = way
         self._clock = clock
+        self._unread: set[str] = set()
+        """Opened by this process to a node that has not been seen connected: nobody has read the volume's size."""
 
     async def publish(self, target: Target, lvol_uuid: str, node_id: str) -> dict[str, str]:
         """Open the volume to one node and no other; the ``publish_context`` that the node attaches with."""
@@ -56,6 +58,7 @@ class Exports:
             generation = int(self._clock()) if record is None else record.generation + 1
             record = ExportRecord(lvol_uuid, generation, node_id)
             await self._records.put(record)
+            self._unread.add(lvol_uuid)
         elif record.node_id != node_id:
             raise NotNow(
                 f"Publishing volume {lvol_uuid} to node {node_id}: node {record.node_id} holds it. "
@@ -80,15 +83,26 @@ class Exports:
         """Raises ``CallAgain`` while some node holds the volume and would not be told that it grows.
 
         SPDK's initiator has a namespace's new size from the notice of it alone. It looks at no size when it connects
-        again (``bdev_nvme_reconnect_ctrlr_poll``), so what grew while a DPU was cut off stays small there for good.
+        again (``bdev_nvme_reconnect_ctrlr_poll``), so what grew while a DPU was cut off stays small there for good. A
+        node that has not connected yet reads the size when it does.
         """
+        await self.note_readers(target)
         record = self._records.get(lvol_uuid)
-        if record is None or record.node_id is None or await self._way.reaches(target, record):
+        if record is None or record.node_id is None or lvol_uuid in self._unread:
+            return
+        if await self._way.reaches(target, record):
             return
         raise CallAgain(
             f"Growing volume {lvol_uuid}: node {record.node_id} holds it and is not connected to it now, so it would "
-            "not be told of the new size. Call again once its agent has attached the volume, or unpublish it."
+            "not be told of the new size. Call again once it is back, or unpublish the volume."
         )
+
+    async def note_readers(self, target: Target) -> None:
+        """Remember which nodes have connected since their volumes were opened; to be called every second or so."""
+        for lvol_uuid in list(self._unread):
+            record = self._records.get(lvol_uuid)
+            if record is None or record.node_id is None or await self._way.reaches(target, record):
+                self._unread.discard(lvol_uuid)
 
     async def rebuild(self, target: Target, lvol_uuid: str) -> None:
         """Make the target match the volume's record, as that is now."""

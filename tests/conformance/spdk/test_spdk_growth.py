@@ -134,6 +134,7 @@ async def test_a_volume_does_not_grow_while_its_dpu_is_cut_off_and_grows_whole_a
     await dpu_side.converge(disk(context | {"trsvcid": str(between.port)}))
     (bdev,) = dpu.call("bdev_get_bdevs")
     driver = storage_side.driver()
+    await storage_side.exports.note_readers(storage_side.spdk)  # as the driver's next look does
     between.fall_silent()
     await between.end()
     await asyncio.to_thread(wait_for, lambda: connected(storage, context) == [], "the storage sees its DPU go")

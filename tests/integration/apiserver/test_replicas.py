@@ -38,7 +38,7 @@ def test_the_other_replica_serves_on_when_one_is_killed(api: InstalledApi) -> No
     before = eventually(lambda: pids(api), lambda running: len(running) == 2)
     os.kill(before["api0"], signal.SIGKILL)
     # The connections that the API server kept to it break; the next request goes to the other.
-    eventually(lambda: served(api), lambda code: code == 200, within_s=5)
+    eventually(lambda: served(api), lambda code: code == 200)
     after = eventually(lambda: pids(api), lambda running: running.get("api0", before["api0"]) != before["api0"])
     assert after["api1"] == before["api1"]
 
@@ -53,5 +53,6 @@ def test_a_namespace_goes_once_bm_api_is_back(api: InstalledApi) -> None:
     held_up = "--output=jsonpath={.status.conditions[?(@.type=='NamespaceDeletionDiscoveryFailure')].status}"
     eventually(lambda: kubectl.run("get", "namespace", name, held_up), lambda status: status == "True")
     api.apiserver.supervisor.start(api.replicas)
-    eventually(lambda: served(api), lambda code: code == 200, within_s=5)
+    # The API server looks again after a while that grew with the outage.
+    eventually(lambda: served(api), lambda code: code == 200, within_s=60)
     kubectl.run("wait", "--for=delete", f"namespace/{name}", "--timeout=60s")

@@ -62,9 +62,19 @@ def test_a_published_volume_is_not_deleted(storage_node: StorageNode, name: str)
     storage_node.delete(volume)
 
 
-def test_a_published_volume_does_not_grow_before_its_node_has_it(storage_node: StorageNode, name: str) -> None:
+def test_a_published_volume_grows_before_its_node_has_read_its_size(storage_node: StorageNode, name: str) -> None:
     volume = storage_node.create(name, size_bytes=64 * MIB).volume_id
     context = storage_node.publish(volume, NODE)
+    assert storage_node.expand(volume, 128 * MIB) == 128 * MIB
+    assert storage_node.lvol(volume)["size_bytes"] == 128 * MIB
+    assert storage_node.hosts(context["subnqn"]) == [context["hostnqn"]]
+
+
+def test_a_volume_whose_node_may_be_cut_off_does_not_grow(storage_node: StorageNode, name: str) -> None:
+    volume = storage_node.create(name, size_bytes=64 * MIB).volume_id
+    context = storage_node.publish(volume, NODE)
+    storage_node.kill_driver()  # the next one does not know whether the node was ever connected
+    storage_node.start_driver()
     with pytest.raises(grpc.RpcError) as refused:
         storage_node.expand(volume, 128 * MIB)
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
