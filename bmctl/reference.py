@@ -19,7 +19,8 @@ user that the kubeconfig names: what that user may not do, bmctl cannot do eithe
 of the aggregated API `subresources.metalplane.io` (`POST .../baremetalmachines/NAME/VERB`), and every user who has the
 right can ask for them with `kubectl create --raw` too.
 
-Under the name `kubectl-bm` on the PATH it is kubectl's plugin: `kubectl bm get`.
+Under the name `kubectl-bm` on the PATH it is kubectl's plugin: `kubectl bm get`. With `kubectl_complete-bm` beside it,
+kubectl's own completion completes its words.
 
 Work that takes long is followed until it is done: on a terminal live, with the step, how long it has taken, and what it
 waits for; in a pipe by a line for each change. That goes to standard error, the result to standard output. What was

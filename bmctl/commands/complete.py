@@ -1,5 +1,6 @@
 """``bmctl __complete WORD...``: what the shells' scripts call. Never an error: it would stand in the prompt."""
 
+import sys
 from argparse import Namespace
 from collections.abc import Iterable
 from contextlib import suppress
@@ -13,11 +14,27 @@ _ANSWER_WITHIN_S = 3.0
 
 def run(words: list[str]) -> None:
     """Print what the last of ``words`` can become, a line each."""
+    for word in _candidates(words):
+        print(word)
+
+
+def for_kubectl() -> None:
+    """Run ``kubectl_complete-bm``, which kubectl calls for ``kubectl bm WORD...`` as it would call a cobra program.
+
+    The last line is cobra's ``ShellCompDirective``: 4 for nothing but these, 0 for files.
+    """
+    from bmctl.candidates import FILE
+
+    found = _candidates(sys.argv[1:])
+    print("\n".join([":0"] if found == [FILE] else [*found, ":4"]))
+
+
+def _candidates(words: list[str]) -> list[str]:
     from bmctl.candidates import candidates
 
     with suppress(BmctlError, OSError):
-        for word in candidates([_plain(word) for word in words], names):
-            print(word)
+        return list(candidates([_plain(word) for word in words], names))
+    return []
 
 
 def _plain(word: str) -> str:

@@ -153,6 +153,21 @@ def test_a_server_is_cordoned_and_let_in_again(bmctl: Bmctl) -> None:
         bmctl.apiserver.kubectl.run("delete", "server", name)
 
 
+@pytest.mark.parametrize(
+    ("words", "found"), [(["resta"], ["restart"]), (["get", "bm-"], ["bm-01"]), (["get", "vm-"], [])]
+)
+def test_kubectl_completes_its_words(bmctl: Bmctl, words: list[str], found: list[str]) -> None:
+    bmctl("create", "bm-01", *_NEW, "--no-wait")
+    environment = {
+        "KUBECONFIG": str(bmctl.apiserver.layout.kubeconfig),
+        "PATH": str(Path(sys.executable).parent),  # where kubectl looks for kubectl_complete-bm
+    }
+    # What kubectl's completion in a shell asks of kubectl.
+    asked = [str(bmctl.apiserver.kubectl.program), "__complete", "bm", "-n", bmctl.namespace, *words]
+    told = subprocess.run(asked, env=environment, capture_output=True, text=True, check=True, timeout=_TIMEOUT_S)
+    assert told.stdout.splitlines() == [*found, ":4"]
+
+
 def test_all_pages_are_read(bmctl: Bmctl, monkeypatch: pytest.MonkeyPatch) -> None:
     machines = [manifest(BAREMETALMACHINE, f"bm-{number}", bmctl.namespace, MACHINE_SPEC) for number in range(5)]
     bmctl.apiserver.kubectl.apply(machines)

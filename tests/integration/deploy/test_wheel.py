@@ -94,3 +94,4 @@ def test_bmctl_is_a_command_and_kubectls_plugin(installed: tuple[str, Path], tmp
     if part == "bmctl":
         for command in ("bmctl", "kubectl-bm"):
             assert "0.1.0" in run(python.with_name(command), "version", "--client", directory=tmp_path)
+        assert "restart" in run(python.with_name("kubectl_complete-bm"), "re", directory=tmp_path).split()
