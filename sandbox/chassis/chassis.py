@@ -203,11 +203,12 @@ class Chassis:
             await self._hot_plug(self._guest, function)
 
     async def _hot_plug(self, guest: Guest, function: Function) -> None:
-        if isinstance(function, DiskFunction) and not await accepts(function.vhost_socket):
-            raise BackendRefused(f"nobody accepts on {function.vhost_socket}; make the vhost controller first")
+        """Show it to a server that runs. Where that fails the slot is empty: who reads the list knows to plug again."""
         try:
+            if isinstance(function, DiskFunction) and not await accepts(function.vhost_socket):
+                raise BackendRefused(f"nobody accepts on {function.vhost_socket}; make the vhost controller first")
             await guest.plug(function)
-        except QemuRefused:
+        except (BackendRefused, QemuRefused):
             await self._forget(function.slot)
             raise
 

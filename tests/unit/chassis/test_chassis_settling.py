@@ -11,8 +11,8 @@ import pytest
 from sandbox.chassis import guest
 from sandbox.chassis.boots import BootLedger
 from sandbox.chassis.chassis import Chassis
-from sandbox.chassis.errors import QemuRefused
-from sandbox.chassis.functions import NicFunction
+from sandbox.chassis.errors import BackendRefused, QemuRefused
+from sandbox.chassis.functions import DiskFunction, NicFunction
 from sandbox.chassis.process import QemuProcess, QemuSlot
 from sandbox.chassis.qemu_command import Hardware, Paths
 from sandbox.chassis.state import Power, Slot, State, StateFile
@@ -151,3 +151,22 @@ async def test_asking_twice_to_unplug_asks_the_server_once(qmp: Qmp, begin: Call
     for up in (False, True):
         await chassis.set_link(2, up=up)  # What was asked before these has been heard.
     assert qmp.heard.count(("device_del", "slot1")) == 1
+
+
+async def test_a_disk_whose_target_dies_while_it_is_plugged_is_not_listed_and_can_be_plugged_again(
+    qmp: Qmp, begin: Callable[..., Awaitable[Chassis]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [True, False, True, True]
+
+    async def accepts(_: str) -> bool:
+        return answers.pop(0)
+
+    monkeypatch.setattr("sandbox.chassis.chassis.accepts", accepts)
+    chassis, disk = await begin(), DiskFunction(1, "/vhost/disk")
+    qmp.refusals = {("x-query-virtio-status", ""): 2}
+    with pytest.raises(BackendRefused, match="/vhost/disk"):
+        await chassis.plug(disk)
+    assert await chassis.list_functions() == []
+    await chassis.plug(disk)
+    assert [each["slot"] for each in await chassis.list_functions()] == [1]
+    assert ("device_add", "slot1") in qmp.heard
