@@ -92,7 +92,9 @@ class Chassis:
 
     async def list_functions(self) -> list[dict[str, Any]]:
         """What sits in the slots, in their order, with its state and whether a driver of the server uses it."""
-        return [await self._describe(slot) for _, slot in sorted(self._state.slots.items())]
+        # All at once: of a QEMU that waits for a target that has died, each question costs seconds, and whoever is to
+        # bring that target's sockets back looks here first.
+        return await asyncio.gather(*(self._describe(slot) for _, slot in sorted(self._state.slots.items())))
 
     async def plug(self, function: Function) -> None:
         """Put a function into its slot; the same one again changes nothing."""

@@ -28,12 +28,15 @@ class Qmp:
         self.heard: list[tuple[str, str]] = []
         self.refusals: dict[tuple[str, str], int] = {}
         self.hangs_up = False
+        self.silent = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b'{"QMP": {}}\n')
         while (line := await reader.readline()) and not self.hangs_up:
             request = json.loads(line)
-            writer.write(json.dumps({**self._answer(request), "id": request["id"]}).encode() + b"\n")
+            answer = {**self._answer(request), "id": request["id"]}
+            if not self.silent:
+                writer.write(json.dumps(answer).encode() + b"\n")
         writer.close()
 
     def _answer(self, request: dict[str, object]) -> dict[str, object]:
@@ -170,3 +173,15 @@ async def test_a_disk_whose_target_dies_while_it_is_plugged_is_not_listed_and_ca
     await chassis.plug(disk)
     assert [each["slot"] for each in await chassis.list_functions()] == [1]
     assert ("device_add", "slot1") in qmp.heard
+
+
+async def test_a_server_that_is_silent_is_asked_about_all_its_slots_at_once(
+    qmp: Qmp, begin: Callable[..., Awaitable[Chassis]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.chassis.qmp._COMMAND_TIMEOUT_S", 10 * WITHIN_S)
+    chassis = await begin(Slot(FIRST), Slot(SECOND))
+    qmp.silent = True
+    asked = asyncio.create_task(chassis.list_functions())
+    await until(lambda: qmp.heard.count(("x-query-virtio-status", "")) == 2)
+    asked.cancel()
+    await asyncio.wait([asked])
