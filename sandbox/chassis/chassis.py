@@ -200,6 +200,10 @@ class Chassis:
                 raise FunctionBusy(f"slot {slot.function.slot} shows {function.backing} already")
         if isinstance(function, DiskFunction) and not await accepts(function.vhost_socket):
             raise BackendRefused(f"nobody accepts on {function.vhost_socket}; make the vhost controller first")
+        if self._guest is not None and function.slot in await self._guest.plugged_slots():
+            # QEMU did not answer in time when it was plugged, and did it all the same.
+            await self._guest.request_unplug(function.slot)
+            raise FunctionBusy(f"slot {function.slot} is being emptied of an earlier plug; plug again when it is empty")
         self._save(self._state.with_slot(Slot(function)))
         if self._guest is not None:
             await self._hot_plug(self._guest, function)

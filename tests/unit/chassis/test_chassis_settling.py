@@ -11,7 +11,7 @@ import pytest
 from sandbox.chassis import guest
 from sandbox.chassis.boots import BootLedger
 from sandbox.chassis.chassis import Chassis
-from sandbox.chassis.errors import BackendRefused, QemuRefused
+from sandbox.chassis.errors import BackendRefused, FunctionBusy, QemuRefused
 from sandbox.chassis.functions import DiskFunction, NicFunction
 from sandbox.chassis.process import QemuProcess, QemuSlot
 from sandbox.chassis.qemu_command import Hardware, Paths
@@ -22,11 +22,12 @@ FIRST, SECOND = (NicFunction(slot, f"vm{slot}", f"52:54:00:aa:bb:0{slot}") for s
 
 
 class Qmp:
-    """Answers on QEMU's socket: lists NICs in slots 1 and 2, and refuses as often as ``refusals`` says."""
+    """Answers on QEMU's socket: lists functions in ``present``, and refuses as often as ``refusals`` says."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, str]] = []
         self.refusals: dict[tuple[str, str], int] = {}
+        self.present = ["slot1", "slot2"]
         self.hangs_up = False
         self.silent = False
 
@@ -47,7 +48,7 @@ class Qmp:
         if self.refusals.get(heard, 0) > 0:
             self.refusals[heard] -= 1
             return {"error": {"class": "GenericError", "desc": "not now"}}
-        return {"return": [{"name": "slot1"}, {"name": "slot2"}] if heard[0] == "qom-list" else {}}
+        return {"return": [{"name": name} for name in self.present] if heard[0] == "qom-list" else {}}
 
 
 class Running(QemuProcess):
@@ -165,6 +166,7 @@ async def test_a_disk_whose_target_dies_while_it_is_plugged_is_not_listed_and_ca
         return answers.pop(0)
 
     monkeypatch.setattr("sandbox.chassis.chassis.accepts", accepts)
+    qmp.present = []
     chassis, disk = await begin(), DiskFunction(1, "/vhost/disk")
     qmp.refusals = {("x-query-virtio-status", ""): 2}
     with pytest.raises(BackendRefused, match="/vhost/disk"):
@@ -185,3 +187,17 @@ async def test_a_server_that_is_silent_is_asked_about_all_its_slots_at_once(
     await until(lambda: qmp.heard.count(("x-query-virtio-status", "")) == 2)
     asked.cancel()
     await asyncio.wait([asked])
+
+
+async def test_what_was_plugged_without_an_answer_goes_before_it_is_plugged_again(
+    qmp: Qmp, begin: Callable[..., Awaitable[Chassis]]
+) -> None:
+    qmp.present = []
+    chassis = await begin()
+    qmp.present = ["slot1"]
+    with pytest.raises(FunctionBusy, match="slot 1"):
+        await chassis.plug(FIRST)
+    assert ("device_del", "slot1") in qmp.heard
+    qmp.present = []
+    await chassis.plug(FIRST)
+    assert ("device_add", "slot1") in qmp.heard
