@@ -71,9 +71,13 @@ def _node_holds(fields: dict[str, Any], current: Any, desired: Any) -> bool:
 
 
 def _map_holds(members: dict[str, Any], current: Json, desired: Json) -> bool:
-    if members.keys() != {f"f:{name}" for name in desired}:
+    # Of a list by keys the items are owned and nothing else: of an empty one, nothing.
+    nobodys = [name for name, value in desired.items() if value == [] and f"f:{name}" not in members]
+    if members.keys() != {f"f:{name}" for name in desired if name not in nobodys}:
         return False
-    return all(name in current and _node_holds(members[f"f:{name}"], current[name], desired[name]) for name in desired)
+    return all(
+        name in current and _node_holds(members.get(f"f:{name}", {}), current[name], desired[name]) for name in desired
+    )
 
 
 def _list_holds(members: dict[str, Any], current: list[Any], desired: list[Any]) -> bool:

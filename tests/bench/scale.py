@@ -7,6 +7,7 @@ stopped: the same number of writes to the same kinds, by a client that decides n
 import asyncio
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from tests.bench.options import Options
 from tests.bench.progress import say
 from tests.bench.replay import replay, templates
 from tests.bench.report import Figure, Report, Section
-from tests.bench.writes import Audit
+from tests.bench.writes import Audit, by_kind
 
 _OURS = ("provider", "function", "lvol", "fleet")
 _SETTLES_S = 10.0
@@ -44,7 +45,7 @@ class Outcome:
     replayed: int
     created: int
     deleted: int
-    at_rest: int
+    at_rest: Counter[tuple[str, str]]
     used: dict[str, Used]
     resting: list[Footprint]
     servers_mib: float
@@ -88,7 +89,7 @@ async def _measure(cloud: LightCloud, machines: int, idle_s: float) -> Outcome:
         replay_s, replayed = await replay(client, found, machines)
         say(f"{machines} machines: {replayed} bare writes took {replay_s:.1f} s")
     each = tuple(fleet.ready[name] - fleet.created[name] for name in fleet.ready)
-    rest = len(audit.ours(settled_at, rested_at))
+    rest = by_kind(audit.ours(settled_at, rested_at))
     spent = {name: Used(after[name].cpu_s - before[name].cpu_s, after[name].rss_mib) for name in _OURS}
     # The replay does some kinds only, so its time is brought to the number of writes that ours were.
     scaled_s = replay_s * len(created) / replayed
@@ -142,9 +143,12 @@ def _report(report: Report, outcomes: Sequence[Outcome], idle_s: float) -> None:
     _row(spent, "whole sandbox, RSS", "MiB", outcomes, [each.machines_mib for each in outcomes])
     spent.notes.append("fleet: all agents, and everything that they meet: DPUs, chassis, BMCs, the storage node.")
     rest = report.section(f"light machines at rest for {idle_s:g} s", *columns, brief=columns)
-    _row(rest, "writes", "", outcomes, [each.at_rest for each in outcomes])
+    _row(rest, "writes", "", outcomes, [each.at_rest.total() for each in outcomes])
     for index, name in enumerate(_OURS):
         _row(rest, f"{name}, CPU", "%", outcomes, [each.resting[index].cpu_percent for each in outcomes])
+    for outcome in outcomes:
+        told = (f"{count} x {verb} {resource}" for (resource, verb), count in sorted(outcome.at_rest.items()))
+        rest.notes.extend(f"Written with {outcome.machines}: {each}." for each in told)
     rest.notes.append(f"Goal: no writes, and below {_GOAL_IDLE_PERCENT} % of a core.")
 
 

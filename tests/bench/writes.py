@@ -21,6 +21,7 @@ Json = dict[str, Any]
 OURS = frozenset({inventory.PROVIDER_USER, inventory.FLEET_USER, dpu_user("dpu0")})
 _NOT_COUNTED = frozenset({"leases", "events"})
 _QUIET_S = 1.5
+_QUIET_COMES_WITHIN_S = 30.0
 _REFUSED = 400
 
 
@@ -59,7 +60,7 @@ class Audit:
             now = time.time()
             return now if now - last > quiet_s else None
 
-        return wait_for("no more API writes of ours", quiet_since)
+        return wait_for("no more API writes of ours", quiet_since, _QUIET_COMES_WITHIN_S + 2 * quiet_s)
 
     def _ours(self) -> list[Write]:
         """All so far: the log grows, and only what is new is read."""

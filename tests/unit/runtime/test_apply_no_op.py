@@ -87,6 +87,21 @@ def test_the_status_is_compared_with_what_we_own_of_the_status() -> None:
     assert not is_no_op(seen, desired | {"status": {"phase": "y"}}, subresource="status")
 
 
+@pytest.mark.parametrize(
+    ("status", "no_op"),
+    [
+        ({"more": 0, "orphans": []}, True),
+        ({"more": 0}, False),
+        ({"more": 0, "orphans": [{"name": "theirs"}]}, False),
+    ],
+    ids=["empty", "not there", "not empty"],
+)
+def test_of_a_list_by_keys_that_is_empty_nobody_owns_anything(status: Json, no_op: bool) -> None:
+    seen = current({"f:status": {"f:more": {}}}, subresource="status") | {"status": status}
+    desired = {"metadata": {"name": "x"}, "status": {"more": 0, "orphans": []}}
+    assert is_no_op(seen, desired, subresource="status") is no_op
+
+
 def test_it_is_told_from_an_object_as_the_cache_keeps_it_too() -> None:
     kept = compact(current())
     assert is_no_op(kept)
