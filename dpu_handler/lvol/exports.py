@@ -86,11 +86,13 @@ class Exports:
         again (``bdev_nvme_reconnect_ctrlr_poll``), so what grew while a DPU was cut off stays small there for good. A
         node that has not connected yet reads the size when it does.
         """
-        await self.note_readers(target)
         record = self._records.get(lvol_uuid)
-        if record is None or record.node_id is None or lvol_uuid in self._unread:
+        if record is None or record.node_id is None:
             return
         if await self._way.reaches(target, record):
+            self._unread.discard(lvol_uuid)
+            return
+        if lvol_uuid in self._unread:
             return
         raise CallAgain(
             f"Growing volume {lvol_uuid}: node {record.node_id} holds it and is not connected to it now, so it would "
